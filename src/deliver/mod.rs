@@ -1,0 +1,1 @@
+//! Room 4, deliver: an event becomes a file in the spool.

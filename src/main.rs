@@ -1,0 +1,2 @@
+//! The `lastwords` command.
+fn main() {}
