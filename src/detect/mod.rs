@@ -1,6 +1,17 @@
 //! Room 2, detect: a panic becomes a [`Crash`].
-mod crash;
+//!
+//! `hook` writes what a panicking thread knows into the region; `panic` makes crashes of what it
+//! wrote, with `stack` (symbolication, and what to cut), `rust_names` (names to group by) and
+//! `in_app` (whose code it is).
 
-pub use crash::{
-    Crash, CrashedThread, Exception, Frame, Location, Mechanism, Runtime, Severity,
-};
+mod crash;
+pub(crate) mod hook;
+mod in_app;
+mod panic;
+pub mod rust_names;
+mod stack;
+
+pub use crash::{Crash, CrashedThread, Exception, Frame, Location, Mechanism, Runtime, Severity};
+pub use in_app::OwnCrates;
+pub use panic::{Family, families};
+pub(crate) use stack::learn_from_install;

@@ -1,4 +1,64 @@
-//! Room 1, record: tracing events become breadcrumbs in a region.
+//! Room 1, record: `tracing` events become breadcrumbs in a region that outlives the process.
+//!
+//! The room's files, in the order in which an event passes them: `layer` (the `tracing` layer),
+//! `thread` (what each thread keeps), `encode` (an event as words), `callsite` (static parts,
+//! written once), `region` (one process's recording), `ring` (the protocol of its blocks), and on
+//! the reading side `snapshot`, `decode`, `breadcrumb`. Beside them `tags` and `slots` (the other
+//! tables of a region), `layout` (its bytes), `memory` (where it lies), `identity` (whose it is),
+//! `clock`, `recording` (which region is written now) and `sync` (atomics, also under loom).
+
 mod breadcrumb;
+mod callsite;
+mod clock;
+mod decode;
+mod encode;
+mod identity;
+mod layer;
+mod layout;
+mod memory;
+mod recording;
+mod region;
+mod ring;
+mod slots;
+mod snapshot;
+mod sync;
+mod tags;
+mod thread;
 
 pub use breadcrumb::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
+pub use identity::Identity;
+pub use layout::{MAX_RING_BYTES, MIN_RING_BYTES};
+pub use slots::PanicRecord;
+pub use snapshot::{MOST_BYTES, ReadError, Snapshot};
+
+pub(crate) use clock::{boot_nanos, system_time};
+pub(crate) use layer::BreadcrumbLayer;
+pub(crate) use recording::{Plan, Recording, detach_in_forked_children};
+pub(crate) use region::{Place, Region};
+pub(crate) use slots::{Facts, flags};
+pub(crate) use thread::{is_formatting, remember_main_name};
+
+/// The thread that panics, as it can be known without asking anybody.
+pub(crate) struct PanickingThread {
+    pub(crate) id: u64,
+    pub(crate) main: bool,
+    /// Bytes of the name, and the name filled up with zeros.
+    pub(crate) name: (usize, [u64; layout::NAME_BYTES / 8]),
+    /// Serial number of the span it is in, 0 for none.
+    pub(crate) span: u64,
+}
+
+/// This thread, for the hook: no allocation and no lock.
+pub(crate) fn panicking_thread() -> PanickingThread {
+    PanickingThread {
+        id: thread::id(),
+        main: thread::is_main(),
+        name: thread::name_in_panic(),
+        span: thread::current_serial(),
+    }
+}
+
+/// Boot time and wall time now, for the hook.
+pub(crate) fn panic_clocks() -> (u64, i64) {
+    (clock::boot_nanos(), clock::wall_nanos())
+}

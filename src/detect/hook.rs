@@ -1,0 +1,253 @@
+//! The panic hook.
+//!
+//! **Guarantee:** it never panics, never waits for a lock of the panicking thread, and does its work
+//! in this order, so that whatever goes wrong later finds what was done before:
+//! 1. the facts (event id, message, place, thread) into a panic slot of the region: no allocation,
+//!    no lock, no system call but the clocks and, once a thread, its id and name;
+//! 2. the raw return addresses beside them;
+//! 3. the caller's `publish`, which symbolicates and writes the report elsewhere than on this
+//!    thread and waits for it, for a bounded time;
+//! 4. the hook that was there before.
+//!
+//! It may touch: the region, this thread's plain thread-locals, the unwinder. It never touches:
+//! `tracing`, `sentry`, standard error, the allocator, user code (a payload's `Display`
+//! included). **Lost:** with 16 panics waiting to be reported, a further one has no slot; the
+//! previous hook runs all the same.
+//!
+//! A panic inside a `Debug` that a breadcrumb formats is caught by the recorder; it is no event, and
+//! the previous hook does not hear of it, because without lastwords it would not have happened.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::PanicHookInfo;
+use std::sync::Arc;
+
+use crate::record::{Facts, Recording, Region, flags, panic_clocks, panicking_thread};
+
+type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync + 'static>;
+
+/// How many frames are walked at most; a recursion may be endless.
+const MOST_WALKED: usize = 10_000;
+
+/// Called with the number of each panic whose slot is written.
+pub(crate) type Publish = Box<dyn Fn(&Region, u64) + Send + Sync>;
+
+thread_local! {
+    /// The last two panics of this thread, the later first, each with the region it is in.
+    static LAST: Cell<[(u64, u64); 2]> = const { Cell::new([(0, 0); 2]) };
+    /// Whether panics of this thread are none of the program's.
+    static IGNORED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says that panics of this thread are not to be reported: it is lastwords' own.
+pub(crate) fn ignore_this_thread() {
+    IGNORED.set(true);
+}
+
+/// Puts the hook before the one that is set now.
+pub(crate) fn install(recording: Arc<Recording>, publish: Publish) {
+    let previous: Hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if cfg!(panic = "unwind") && crate::record::is_formatting() {
+            return;
+        }
+        if !IGNORED.get() {
+            on_panic(&recording, &publish, info);
+        }
+        previous(info);
+    }));
+}
+
+fn on_panic(recording: &Recording, publish: &Publish, info: &PanicHookInfo<'_>) {
+    let Some(region) = recording.region() else { return };
+    let Some(slot) = region.claim_slot() else { return };
+    let message = message(info.payload());
+    let no_unwind = no_unwind(info, message.text);
+    let chained_to = chain(region, slot.number, no_unwind);
+    let (file, line, column) =
+        info.location().map_or(("", 0, 0), |at| (at.file(), at.line(), at.column()));
+    let thread = panicking_thread();
+    let (boot, wall) = panic_clocks();
+    let mut set = if cfg!(panic = "abort") { flags::ABORT } else { 0 };
+    set |= if thread.main { flags::MAIN } else { 0 };
+    set |= if message.placeholder { flags::PLACEHOLDER } else { 0 };
+    set |= if no_unwind.is_some() { flags::NO_UNWIND } else { 0 };
+    slot.write_facts(&Facts {
+        message: message.text,
+        file,
+        line,
+        column,
+        thread: thread.id,
+        name: thread.name,
+        flags: set,
+        span: thread.span,
+        boot,
+        wall,
+        chained_to,
+    });
+    let mut walked = 0;
+    walk(|address| {
+        slot.write_address(walked, address);
+        walked += 1;
+        walked < MOST_WALKED
+    });
+    slot.finish_addresses(walked);
+    publish(region, slot.number);
+}
+
+/// Gives the return addresses of this thread's stack to `each` until it says false.
+#[inline]
+pub(crate) fn walk(mut each: impl FnMut(u64) -> bool) {
+    let mut step = |frame: &backtrace::Frame| each(frame.ip() as u64);
+    // SAFETY: what this function leaves out is the crate's own lock, which only Windows'
+    // symbol library needs; the unwinder of every other system may run on several threads at once.
+    #[cfg(not(windows))]
+    unsafe {
+        backtrace::trace_unsynchronized(&mut step);
+    }
+    #[cfg(windows)]
+    backtrace::trace(&mut step);
+}
+
+/// Why a panic cannot unwind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NoUnwind {
+    /// A destructor that ran while another panic unwound has panicked itself.
+    InCleanup,
+    /// A panic has reached a function that nothing may unwind out of, such as an `extern "C"` one.
+    AtBoundary,
+    /// The panic itself is of a kind that aborts, such as a violated precondition of `unsafe`.
+    ByItself,
+}
+
+/// The standard library does not say on the stable channel whether a panic can unwind; its own
+/// panics about that are told by their message and place (`core/src/panicking.rs`).
+fn no_unwind(info: &PanicHookInfo<'_>, message: &str) -> Option<NoUnwind> {
+    let file = info.location().map_or("", |location| location.file());
+    let from_panicking = file.ends_with("core/src/panicking.rs");
+    let begins = |start: &str| message.starts_with(start);
+    if from_panicking && begins("panic in a destructor during cleanup") {
+        Some(NoUnwind::InCleanup)
+    } else if from_panicking && begins("panic in a function that cannot unwind") {
+        Some(NoUnwind::AtBoundary)
+    } else if begins("unsafe precondition(s) violated")
+        || begins("misaligned pointer dereference")
+        || begins("null pointer dereference occurred")
+    {
+        Some(NoUnwind::ByItself)
+    } else {
+        None
+    }
+}
+
+/// Finds out which panic of this thread this one belongs to, and remembers it; 0 for none.
+fn chain(region: &Region, number: u64, no_unwind: Option<NoUnwind>) -> u64 {
+    let [last, before] = LAST.get();
+    LAST.set([(region.id(), number), last]);
+    let in_this_region = |panic: (u64, u64)| if panic.0 == region.id() { panic.1 } else { 0 };
+    match no_unwind {
+        Some(NoUnwind::InCleanup) => {
+            // The destructor's panic was the last, and the one that was unwinding came before it.
+            let (last, before) = (in_this_region(last), in_this_region(before));
+            if last != 0 && before != 0 {
+                region.chain_panics(last, before);
+            }
+            last
+        }
+        Some(NoUnwind::AtBoundary) => in_this_region(last),
+        Some(NoUnwind::ByItself) | None => 0,
+    }
+}
+
+struct Message<'a> {
+    text: &'a str,
+    placeholder: bool,
+}
+
+/// The text of a payload, or a placeholder that names its type where that can be known without
+/// running code of the program.
+fn message(payload: &(dyn Any + Send)) -> Message<'_> {
+    let text = if let Some(text) = payload.downcast_ref::<&'static str>() {
+        Some(*text)
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        Some(text.as_str())
+    } else if let Some(text) = payload.downcast_ref::<Box<str>>() {
+        Some(&**text)
+    } else if let Some(text) = payload.downcast_ref::<Arc<str>>() {
+        Some(&**text)
+    } else {
+        payload.downcast_ref::<std::borrow::Cow<'static, str>>().map(|text| &**text)
+    };
+    match text {
+        Some(text) => Message { text, placeholder: false },
+        None => Message { text: placeholder(payload), placeholder: true },
+    }
+}
+
+/// What stands for a payload of a type that nothing is known of.
+pub(crate) const UNKNOWN_PAYLOAD: &str = "<panic payload of unknown type>";
+
+fn placeholder(payload: &(dyn Any + Send)) -> &'static str {
+    macro_rules! first_of {
+        ($($ty:ty),* $(,)?) => {
+            $(if payload.is::<$ty>() {
+                return concat!("<panic payload of type ", stringify!($ty), ">");
+            })*
+        };
+    }
+    first_of!(
+        i8,
+        i16,
+        i32,
+        i64,
+        i128,
+        isize,
+        u8,
+        u16,
+        u32,
+        u64,
+        u128,
+        usize,
+        f32,
+        f64,
+        bool,
+        char,
+        (),
+        std::io::Error,
+        std::fmt::Error,
+        std::num::ParseIntError,
+        std::str::Utf8Error,
+        std::string::FromUtf8Error,
+        std::process::ExitCode,
+        Box<dyn std::error::Error + Send + Sync>,
+        Box<dyn std::error::Error + Send>,
+        Box<dyn Any + Send>,
+    );
+    UNKNOWN_PAYLOAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_of(payload: &(dyn Any + Send)) -> &str {
+        message(payload).text
+    }
+
+    #[test]
+    fn payloads_that_hold_text_give_it() {
+        assert_eq!(text_of(&"static"), "static");
+        assert_eq!(text_of(&String::from("string")), "string");
+        assert_eq!(text_of(&Box::<str>::from("boxed")), "boxed");
+        assert_eq!(text_of(&std::borrow::Cow::Borrowed("cow")), "cow");
+    }
+
+    #[test]
+    fn other_payloads_give_their_type() {
+        struct Unheard;
+        assert_eq!(text_of(&7i32), "<panic payload of type i32>");
+        let error = std::io::Error::other("x");
+        assert_eq!(text_of(&error), "<panic payload of type std::io::Error>");
+        assert_eq!(text_of(&Unheard), UNKNOWN_PAYLOAD);
+    }
+}

@@ -1,0 +1,165 @@
+//! From the panics in a region to [`Crash`]es: one for each death, whatever number of panics it
+//! took.
+//!
+//! **Guarantee:** a panic and those raised about it (in a destructor while it unwound, at a function
+//! that cannot unwind) are one crash, about the first, under the first's event id.
+
+use sentry::types::Uuid;
+
+use super::crash::{Crash, CrashedThread, Exception, Location, Mechanism, Runtime, Severity};
+use super::hook::UNKNOWN_PAYLOAD;
+use super::in_app::{OwnCrates, is_local};
+use super::stack;
+use crate::record::{PanicRecord, system_time};
+
+/// A panic with those chained to it, in the order in which they began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Family<'a> {
+    /// Never empty; the first is what the crash is about.
+    pub members: Vec<&'a PanicRecord>,
+}
+
+/// Groups panics (in the order they began) into families.
+pub fn families(panics: &[PanicRecord]) -> Vec<Family<'_>> {
+    let root = |panic: &PanicRecord| {
+        let mut number = panic.number;
+        // A link goes to an earlier panic; anything else is damage, and could be a loop.
+        while let Some(earlier) = panics
+            .iter()
+            .find(|p| p.number == number)
+            .and_then(|p| p.chained_to)
+            .filter(|earlier| *earlier < number && panics.iter().any(|p| p.number == *earlier))
+        {
+            number = earlier;
+        }
+        number
+    };
+    let mut families: Vec<Family<'_>> = Vec::new();
+    for panic in panics {
+        let root = root(panic);
+        match families.iter_mut().find(|family| family.members[0].number == root) {
+            Some(family) => family.members.push(panic),
+            None => families.push(Family { members: vec![panic] }),
+        }
+    }
+    families
+}
+
+impl Family<'_> {
+    /// The panic that the crash is about.
+    pub fn first(&self) -> &PanicRecord {
+        self.members[0]
+    }
+
+    /// Whether the process dies of it: it aborts, or it is on the main thread and not known to be
+    /// caught.
+    pub fn severity(&self) -> Severity {
+        let fatal = self.members.iter().any(|panic| panic.aborts) || self.first().main;
+        if fatal { Severity::Fatal } else { Severity::Error }
+    }
+
+    /// Symbolicates the family's stacks, in the process that panicked.
+    pub fn crash(&self, own: &OwnCrates) -> Crash {
+        let first = self.first();
+        Crash {
+            event_id: Uuid::from_bytes(first.event_id),
+            time: system_time(first.wall_nanos),
+            runtime: Runtime::Rust,
+            severity: self.severity(),
+            thread: Some(CrashedThread {
+                id: first.thread,
+                name: first.thread_name.clone(),
+                main: first.main,
+            }),
+            exceptions: self.members.iter().map(|panic| exception(panic, own)).collect(),
+        }
+    }
+}
+
+fn exception(panic: &PanicRecord, own: &OwnCrates) -> Exception {
+    let frames = stack::symbolicate(&panic.addresses);
+    let mut frames = stack::cut_panic_machinery(frames);
+    // A build without debug info still says where a panic was raised, and so whose code it is.
+    let mut own = own.clone();
+    if is_local(&panic.file)
+        && let Some(function) = frames.first().and_then(|frame| frame.function.as_deref())
+    {
+        own.learn_function(function);
+    }
+    stack::mark_in_app(&mut frames, &own);
+    Exception {
+        ty: "panic".to_owned(),
+        value: value(panic),
+        mechanism: Mechanism::Panic,
+        location: (!panic.file.is_empty()).then(|| Location {
+            file: panic.file.clone(),
+            line: panic.line,
+            column: panic.column,
+        }),
+        frames,
+        frames_elided: panic.addresses_elided,
+    }
+}
+
+/// The message, with the type of a payload filled in where the symbols say it, and the cut marked.
+fn value(panic: &PanicRecord) -> String {
+    if panic.message == UNKNOWN_PAYLOAD
+        && let Some(ty) = stack::payload_type(&panic.addresses)
+    {
+        return format!("<panic payload of type {ty}>");
+    }
+    let missing = panic.message_bytes.saturating_sub(panic.message.len() as u64);
+    if missing > 0 {
+        format!("{}… ({missing} more bytes)", panic.message)
+    } else {
+        panic.message.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panic(number: u64, chained_to: Option<u64>) -> PanicRecord {
+        PanicRecord {
+            event_id: [number as u8; 16],
+            number,
+            chained_to,
+            boot_nanos: 0,
+            wall_nanos: 0,
+            thread: 1,
+            thread_name: None,
+            main: false,
+            aborts: chained_to.is_some(),
+            no_unwind: false,
+            span: 0,
+            message: "m".into(),
+            message_bytes: 1,
+            file: "src/lib.rs".into(),
+            line: 1,
+            column: 1,
+            addresses: vec![],
+            addresses_elided: 0,
+            reported: false,
+        }
+    }
+
+    #[test]
+    fn chained_panics_are_one_crash_about_the_first() {
+        let panics = [panic(1, None), panic(2, Some(1)), panic(3, None), panic(4, Some(2))];
+        let families = families(&panics);
+        let numbers: Vec<Vec<u64>> = families
+            .iter()
+            .map(|family| family.members.iter().map(|panic| panic.number).collect())
+            .collect();
+        assert_eq!(numbers, [vec![1, 2, 4], vec![3]]);
+        assert_eq!(families[0].severity(), Severity::Fatal);
+        assert_eq!(families[1].severity(), Severity::Error);
+    }
+
+    #[test]
+    fn damaged_links_end() {
+        let panics = [panic(1, Some(2)), panic(2, Some(1)), panic(5, Some(5)), panic(6, Some(99))];
+        assert_eq!(families(&panics).len(), 3);
+    }
+}

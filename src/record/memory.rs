@@ -1,0 +1,175 @@
+//! The memory a region lies in: a mapped file, a memfd, or the heap.
+//!
+//! **Guarantee:** a mapped file's pages belong to the kernel: what was stored is there for a reader
+//! however the process died, and all blocks of the file exist before the first store, so that a
+//! full disk is an error at creation and never a SIGBUS later. **Lost:** with a memfd, everything
+//! once the last process that holds it is dead; with the heap, everything with the process.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+
+use super::sync::{AtomicU64, Ordering, Words};
+
+/// The words of a region, and what keeps them.
+pub(crate) struct Memory {
+    first: NonNull<AtomicU64>,
+    words: usize,
+    backing: Backing,
+}
+
+enum Backing {
+    #[cfg(unix)]
+    Mapped { _map: memmap2::MmapRaw, file: std::fs::File, path: Option<PathBuf> },
+    /// A boxed slice, taken apart by `Box::into_raw`.
+    Heap,
+}
+
+// SAFETY: `first` points to `words` atomics that `backing` keeps in place until the `Memory` is
+// dropped, and atomics may be used from any thread.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if let Backing::Heap = self.backing {
+            let slice = NonNull::slice_from_raw_parts(self.first, self.words);
+            // SAFETY: `heap` leaked a box of exactly this slice, and nobody else frees it.
+            drop(unsafe { Box::from_raw(slice.as_ptr()) });
+        }
+    }
+}
+
+impl Words for Memory {
+    #[inline]
+    fn word(&self, index: usize) -> &AtomicU64 {
+        assert!(index < self.words);
+        // SAFETY: `first` points to `self.words` initialised atomics, which live as long as
+        // `self`, and the assertion keeps the index below that. Other processes may write the
+        // same memory at any time, which atomics allow.
+        unsafe { self.first.add(index).as_ref() }
+    }
+
+    fn len(&self) -> usize {
+        self.words
+    }
+}
+
+impl Memory {
+    /// `bytes` of zeroed heap.
+    pub(crate) fn heap(bytes: usize) -> Memory {
+        let boxed: Box<[AtomicU64]> =
+            std::iter::repeat_with(|| AtomicU64::new(0)).take(bytes / 8).collect();
+        let words = boxed.len();
+        let first = NonNull::from(Box::leak(boxed)).cast();
+        Memory { first, words, backing: Backing::Heap }
+    }
+
+    /// A new file `path` of `bytes`, all of whose blocks exist, mapped shared; mode 0600, and
+    /// locked by this process with `flock`.
+    ///
+    /// # Errors
+    /// Whatever creating, allocating or mapping says; the file is then gone again.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn file(path: &Path, bytes: usize) -> io::Result<Memory> {
+        use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
+        let made = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64)
+            .or_else(|error| match error {
+                // A filesystem without fallocate: blocks come by writing them.
+                rustix::io::Errno::OPNOTSUPP => write_zeros(&file, bytes),
+                other => Err(other),
+            })
+            .map_err(io::Error::from)
+            .and_then(|()| Memory::map(file.into(), bytes, Some(path.to_owned())));
+        match made {
+            Ok(memory) => {
+                if let Backing::Mapped { file, .. } = &memory.backing {
+                    let _ = rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
+                }
+                Ok(memory)
+            }
+            Err(error) => {
+                let _ = std::fs::remove_file(path);
+                Err(error)
+            }
+        }
+    }
+
+    /// `bytes` of memory that has a descriptor but no name.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memfd(bytes: usize) -> io::Result<Memory> {
+        use rustix::fs::MemfdFlags;
+        let file = rustix::fs::memfd_create("lastwords-region", MemfdFlags::CLOEXEC)?;
+        rustix::fs::ftruncate(&file, bytes as u64)?;
+        Memory::map(file.into(), bytes, None)
+    }
+
+    /// Elsewhere than on Linux recording is kept in the process.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn file(_path: &Path, _bytes: usize) -> io::Result<Memory> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Elsewhere than on Linux recording is kept in the process.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn memfd(_bytes: usize) -> io::Result<Memory> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn map(file: std::fs::File, bytes: usize, path: Option<PathBuf>) -> io::Result<Memory> {
+        let map = memmap2::MmapOptions::new().len(bytes).map_raw(&file)?;
+        let first = NonNull::new(map.as_mut_ptr().cast::<AtomicU64>())
+            .ok_or_else(|| io::Error::other("a mapping at address zero"))?;
+        // The mapping is page-aligned and zero or stored-by-us bytes, all of which are valid
+        // atomics; `map` is moved into the backing and unmaps only when that is dropped.
+        Ok(Memory { first, words: bytes / 8, backing: Backing::Mapped { _map: map, file, path } })
+    }
+
+    /// The file's name, if it has one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &self.backing {
+            #[cfg(unix)]
+            Backing::Mapped { path, .. } => path.as_deref(),
+            Backing::Heap => None,
+        }
+    }
+
+    /// Copies bytes from `offset` on as another process would read them; how many there were.
+    ///
+    /// # Errors
+    /// Whatever `pread` says.
+    pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        match &self.backing {
+            #[cfg(unix)]
+            Backing::Mapped { file, .. } => {
+                std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+            }
+            Backing::Heap => {
+                let from = usize::try_from(offset).unwrap_or(usize::MAX).min(self.words * 8);
+                let len = buffer.len().min(self.words * 8 - from);
+                for (i, byte) in buffer[..len].iter_mut().enumerate() {
+                    let at = from + i;
+                    let word = self.word(at / 8).load(Ordering::Relaxed);
+                    *byte = word.to_ne_bytes()[at % 8];
+                }
+                Ok(len)
+            }
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn write_zeros(file: &impl std::os::fd::AsFd, bytes: usize) -> Result<(), rustix::io::Errno> {
+    let zeros = [0; 64 * 1024];
+    let mut written = 0;
+    while written < bytes {
+        let chunk = &zeros[..zeros.len().min(bytes - written)];
+        written += rustix::io::pwrite(file, chunk, written as u64)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,283 @@
+//! A region: one process's recording, laid out as [`layout`](super::layout) draws it.
+//!
+//! **Guarantee:** a region that can be found by its magic is complete: everything a reader needs
+//! stands in it before the magic does. Writing to it never fails for want of disk. **Lost:** see
+//! [`ring`](super::ring) for what a kill costs; a region in memory dies with its process.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64 as ProcessCounter, Ordering as ProcessOrdering};
+
+use tracing_core::field::Visit;
+use tracing_core::{Event, Metadata};
+
+use super::callsite::CallsiteIndex;
+use super::clock;
+use super::encode::Encoder;
+use super::identity::Identity;
+use super::layout::{
+    self, BLOCKS, IDENTITY_BYTES, Layout, MAGIC, Section, VERSION, flag, head, kind,
+};
+use super::memory::Memory;
+use super::ring::{Appended, Refused, Ring, RingPlace, STALE};
+use super::slots::{self, Slot};
+use super::sync::{Ordering, Words};
+use super::tags::Tags;
+use super::thread;
+
+/// Where a region is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A new file in this directory.
+    File(PathBuf),
+    /// Memory with a descriptor, else the heap.
+    Memory,
+}
+
+/// One process's recording.
+pub(crate) struct Region {
+    memory: Memory,
+    layout: Layout,
+    ring: RingPlace,
+    callsites: CallsiteIndex,
+    tags: Tags,
+    /// Most words of a record.
+    record_words: usize,
+}
+
+impl Region {
+    /// A new region, empty and ready.
+    ///
+    /// # Errors
+    /// What creating the file says: the directory cannot be written, the disk is full.
+    pub(crate) fn create(
+        place: &Place,
+        ring_bytes: u64,
+        identity: &Identity,
+    ) -> io::Result<Region> {
+        let layout = Layout::new(ring_bytes);
+        let memory = match place {
+            Place::File(directory) => {
+                let name = format!("{}-{}.region", identity.pid, identity.silent_death_id);
+                Memory::file(&directory.join(name), layout.bytes)?
+            }
+            Place::Memory => {
+                Memory::memfd(layout.bytes).unwrap_or_else(|_| Memory::heap(layout.bytes))
+            }
+        };
+        Ok(Region::format(memory, layout, identity))
+    }
+
+    /// A new region on the heap.
+    pub(crate) fn on_heap(ring_bytes: u64, identity: &Identity) -> Region {
+        let layout = Layout::new(ring_bytes);
+        Region::format(Memory::heap(layout.bytes), layout, identity)
+    }
+
+    /// Writes the header and the identity into zeroed memory.
+    fn format(memory: Memory, layout: Layout, identity: &Identity) -> Region {
+        static NEXT_RING: ProcessCounter = ProcessCounter::new(1);
+        let set = |at: usize, value: u64| memory.word(at).store(value, Ordering::Relaxed);
+        set(head::VERSION, VERSION);
+        set(head::FILE_BYTES, layout.bytes as u64);
+        set(head::BLOCK_BYTES, layout.block_bytes as u64);
+        for (i, (offset, length)) in layout.sections.iter().enumerate() {
+            set(head::SECTIONS + 2 * i, *offset as u64);
+            set(head::SECTIONS + 2 * i + 1, *length as u64);
+        }
+        let slots = layout.word_of(Section::Slots);
+        for index in 0..layout::SLOTS {
+            slots::set_next_id(&memory, slots, index, sentry::types::random_uuid().into_bytes());
+        }
+        write_identity(&memory, &layout, identity);
+        clock::anchor_if_due(&memory, clock::boot_nanos());
+        memory.word(head::MAGIC).store(MAGIC, Ordering::Release);
+        let block_words = layout.block_bytes / 8;
+        Region {
+            ring: RingPlace {
+                id: NEXT_RING.fetch_add(1, ProcessOrdering::Relaxed),
+                blocks: layout.word_of(Section::Blocks),
+                block_count: BLOCKS,
+                block_words,
+                next_lease: head::NEXT_LEASE,
+                overwritten: head::OVERWRITTEN,
+                stale: STALE,
+            },
+            callsites: CallsiteIndex::new(layout.word_of(Section::Callsites)),
+            tags: Tags::new(layout.word_of(Section::Tags)),
+            record_words: (block_words - layout::BLOCK_HEADER_WORDS).min(layout::RECORD_WORDS),
+            memory,
+            layout,
+        }
+    }
+
+    #[inline]
+    fn ring(&self) -> Ring<'_, Memory> {
+        Ring::new(&self.memory, self.ring)
+    }
+
+    /// Number that no other region of this process has.
+    pub(crate) fn id(&self) -> u64 {
+        self.ring.id
+    }
+
+    /// How many leases the ring has given.
+    #[inline]
+    pub(crate) fn leases(&self) -> u64 {
+        self.ring().leases()
+    }
+
+    /// The file the region lies in, if it lies in one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.memory.path()
+    }
+
+    /// Records an event that happened in the span with serial `span` (0: in none).
+    #[inline]
+    pub(crate) fn record_event(&self, event: &Event<'_>, span: u64) {
+        let metadata = event.metadata();
+        let mut encoder = Encoder::new(self.record_words);
+        let (callsite, flags) = self.callsite(&mut encoder, metadata);
+        encoder.expect_fields(metadata.fields().len());
+        event.record(&mut encoder);
+        if let Some(done) = self.append(&mut encoder, kind::EVENT, flags, callsite, span) {
+            clock::anchor_if_due(&self.memory, done.time);
+        }
+    }
+
+    /// Writes a span whole: `values` are its fields as an earlier [`encode_fields`] gave them. The
+    /// lease it was written under, unless it found no block.
+    pub(crate) fn record_span(
+        &self,
+        metadata: &'static Metadata<'static>,
+        serial: u64,
+        parent: u64,
+        values: &[u8],
+    ) -> Option<u64> {
+        let mut encoder = Encoder::new(self.record_words);
+        let (callsite, flags) = self.callsite(&mut encoder, metadata);
+        encoder.parent(parent);
+        encoder.copied(values);
+        self.append(&mut encoder, kind::SPAN, flags, callsite, serial).map(|done| done.lease)
+    }
+
+    /// Looks up a callsite, or writes its static parts into the record.
+    #[inline]
+    fn callsite(&self, encoder: &mut Encoder, metadata: &'static Metadata<'static>) -> (u32, u8) {
+        match self.callsites.find(&self.memory, metadata) {
+            Some(place) => (place, 0),
+            None => {
+                encoder.static_parts(metadata);
+                (0, flag::INLINE)
+            }
+        }
+    }
+
+    #[inline]
+    fn append(
+        &self,
+        encoder: &mut Encoder,
+        kind: u8,
+        flags: u8,
+        callsite: u32,
+        span: u64,
+    ) -> Option<Appended> {
+        let cut = encoder.was_cut();
+        let words = encoder.finish(kind, flags, callsite, span);
+        let event = kind == kind::EVENT;
+        let outcome = thread::with_cursor(|cursor| {
+            self.ring().append(cursor, thread::writer, words, event, clock::boot_nanos)
+        });
+        if cut {
+            self.memory.word(head::CUT).fetch_add(1, Ordering::Relaxed);
+        }
+        match outcome {
+            Ok(done) => Some(done),
+            Err(Refused::AllBusy | Refused::TooLarge) => {
+                self.memory.word(head::DROPPED).fetch_add(1, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+
+    /// Sets a tag.
+    pub(crate) fn set_tag(&self, key: &str, value: &str) -> bool {
+        self.tags.set(&self.memory, key, value)
+    }
+
+    /// Removes a tag.
+    pub(crate) fn remove_tag(&self, key: &str) {
+        self.tags.remove(&self.memory, key);
+    }
+
+    /// All tags, in the order they were set.
+    pub(crate) fn tags(&self) -> Vec<(String, String)> {
+        self.tags.all(&self.memory)
+    }
+
+    /// Takes a slot for a panic.
+    pub(crate) fn claim_slot(&self) -> Option<Slot<'_, Memory>> {
+        Slot::claim(&self.memory, self.layout.word_of(Section::Slots))
+    }
+
+    /// Marks panic `number` as reported.
+    pub(crate) fn mark_reported(&self, number: u64) {
+        let next_id = sentry::types::random_uuid().into_bytes();
+        let section = self.layout.word_of(Section::Slots);
+        slots::mark_reported(&self.memory, section, number, next_id);
+    }
+
+    /// Notes that panic `number` was raised while `earlier` unwound.
+    pub(crate) fn chain_panics(&self, number: u64, earlier: u64) {
+        slots::chain(&self.memory, self.layout.word_of(Section::Slots), number, earlier);
+    }
+
+    /// Writes how the process ended.
+    pub(crate) fn mark_end(&self, end: u64) {
+        self.memory.word(head::END).store(end, Ordering::Release);
+    }
+
+    /// Copies bytes out as another process would read them.
+    ///
+    /// # Errors
+    /// Whatever `pread` says.
+    pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.memory.read_at(offset, buffer)
+    }
+}
+
+/// The fields of a span, encoded for [`Region::record_span`] and added to those of `earlier`.
+pub(crate) fn encode_fields(
+    earlier: &[u8],
+    fields: usize,
+    record: impl FnOnce(&mut dyn Visit),
+    keep: impl FnOnce(&[u8]),
+) {
+    let mut encoder = Encoder::new(layout::RECORD_WORDS - layout::BLOCK_HEADER_WORDS);
+    encoder.copied(earlier);
+    encoder.expect_fields(fields);
+    record(&mut encoder);
+    keep(encoder.values());
+}
+
+fn write_identity(memory: &Memory, layout: &Layout, identity: &Identity) {
+    let json = serde_json::to_vec(identity).unwrap_or_default();
+    let at = layout.word_of(Section::Identity);
+    // Settings too long for the section (a DSN of 30 KiB) leave only who the process is.
+    let json = if json.len() <= IDENTITY_BYTES - 8 {
+        json
+    } else {
+        let bare = Identity {
+            release: None,
+            dsn: None,
+            static_tags: Vec::new(),
+            scrub_keys: Vec::new(),
+            environment: String::new(),
+            executable: None,
+            ..identity.clone()
+        };
+        serde_json::to_vec(&bare).unwrap_or_default()
+    };
+    memory.store_bytes(at + 1, &json);
+    memory.word(at).store(json.len() as u64, Ordering::Relaxed);
+}

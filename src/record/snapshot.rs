@@ -1,0 +1,494 @@
+//! Reading a region: of this process, of a live one, or of a dead one.
+//!
+//! **Guarantee:** whatever the bytes are, reading is memory-safe, takes time bounded by the file's
+//! length (at most [`MOST_BYTES`]), and ends in a [`Snapshot`] or a [`ReadError`]. What is in the
+//! snapshot was recorded whole; what was not is counted in its [`Losses`]. The region is copied,
+//! never mapped and never written. **Not offered:** reading another layout version.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::breadcrumb::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
+use super::clock::{Anchors, system_time};
+use super::decode::{self, Bytes, Callsite};
+use super::identity::Identity;
+use super::layout::{
+    BLOCK_HEADER_WORDS, CALLSITE_MARK, HEADER_BYTES, MAGIC, NAME_BYTES, RECORD_HEADER_WORDS,
+    Section, VERSION, flag, head, kind,
+};
+use super::region::Region;
+use super::ring::State;
+use super::slots::{self, PanicRecord};
+use super::tags;
+
+/// Largest region that is read: the largest ring, and room for the rest.
+pub const MOST_BYTES: u64 = 264 * 1024 * 1024;
+/// How many spans a breadcrumb's path may have; deeper ancestors are left out.
+const MOST_SPANS: usize = 64;
+
+/// What a region says.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Whose region it is.
+    pub identity: Identity,
+    /// Whether the process marked a clean end.
+    pub ended_cleanly: bool,
+    /// The newest breadcrumbs, oldest first.
+    pub breadcrumbs: Vec<Breadcrumb>,
+    /// What could not be kept.
+    pub losses: Losses,
+    /// Run-time tags, in the order they were set.
+    pub tags: Vec<(String, String)>,
+    /// Panics, in the order they began.
+    pub panics: Vec<PanicRecord>,
+    /// How many leases the ring has given.
+    pub leases: u64,
+}
+
+/// Why a file was not read as a region.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Reading it failed.
+    Io(io::Error),
+    /// It does not begin as a region of this machine does.
+    NotARegion,
+    /// It is a region of another layout version.
+    OtherVersion {
+        /// The version it says it is of.
+        found: u64,
+    },
+    /// A part of it lies outside of the file, or its length makes no sense.
+    Damaged {
+        /// The part.
+        part: &'static str,
+    },
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Io(_) => write!(f, "cannot read the region"),
+            ReadError::NotARegion => {
+                write!(f, "not a region: it does not begin with \"lastword\" in this byte order")
+            }
+            ReadError::OtherVersion { found } => {
+                write!(f, "a region of layout version {found}; this program reads {VERSION}")
+            }
+            ReadError::Damaged { part } => {
+                write!(f, "a damaged region: its {part} do not lie inside the file")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ReadError::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl Snapshot {
+    /// Reads the region in a file, with at most `most` breadcrumbs: the newest ones.
+    ///
+    /// # Errors
+    /// [`ReadError`], where the file as a whole is no region.
+    pub fn read_file(path: &Path, most: usize) -> Result<Snapshot, ReadError> {
+        let file = File::open(path).map_err(ReadError::Io)?;
+        let len = file.metadata().map_err(ReadError::Io)?.len();
+        let mut read = |offset: u64, buffer: &mut [u8]| read_file_at(&file, offset, buffer);
+        Snapshot::read(&mut read, len, most)
+    }
+
+    /// Reads a region given as bytes.
+    ///
+    /// # Errors
+    /// As [`Snapshot::read_file`].
+    pub fn read_bytes(bytes: &[u8], most: usize) -> Result<Snapshot, ReadError> {
+        let mut read = |offset: u64, buffer: &mut [u8]| {
+            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+            let len = buffer.len().min(bytes.len() - from);
+            buffer[..len].copy_from_slice(&bytes[from..from + len]);
+            Ok(len)
+        };
+        Snapshot::read(&mut read, bytes.len() as u64, most)
+    }
+
+    /// Reads a region of this process.
+    ///
+    /// # Errors
+    /// As [`Snapshot::read_file`].
+    pub(crate) fn of_region(region: &Region, most: usize) -> Result<Snapshot, ReadError> {
+        let mut read = |offset: u64, buffer: &mut [u8]| region.read_at(offset, buffer);
+        Snapshot::read(&mut read, MOST_BYTES, most)
+    }
+
+    fn read(read: ReadAt<'_>, len: u64, most: usize) -> Result<Snapshot, ReadError> {
+        let mut source = Source::open(read, len)?;
+        let identity = source.section(Section::Identity, "identity")?;
+        let tags = source.section(Section::Tags, "tags")?;
+        let callsites = source.section(Section::Callsites, "callsites")?;
+        let panics = source.section(Section::Slots, "panic slots")?;
+        let (blocks, overtaken) = source.blocks()?;
+        // Read last: it counts what was overwritten meanwhile.
+        let header = source.header()?;
+        let mut joiner = Joiner::new(&blocks, callsites, Anchors::read(|at| header[at]));
+        let breadcrumbs = joiner.newest(most);
+        let losses = Losses {
+            overwritten: header[head::OVERWRITTEN] + overtaken,
+            torn: joiner.torn,
+            cut: header[head::CUT],
+            dropped: header[head::DROPPED],
+            spans_missing: joiner.spans_missing.len() as u64,
+        };
+        Ok(Snapshot {
+            identity: parse_identity(&identity),
+            ended_cleanly: header[head::END] == super::layout::end::CLEAN,
+            breadcrumbs,
+            losses,
+            tags: tags::read(&tags),
+            panics: slots::read(&panics),
+            leases: header[head::NEXT_LEASE],
+        })
+    }
+}
+
+fn parse_identity(section: &[u64]) -> Identity {
+    let Some((len, json)) = section.split_first() else { return Identity::default() };
+    let bytes = decode::bytes_of(json);
+    let json = bytes.get(..usize::try_from(*len).unwrap_or(usize::MAX)).unwrap_or_default();
+    serde_json::from_slice(json).unwrap_or_default()
+}
+
+#[cfg(unix)]
+fn read_file_at(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+#[cfg(not(unix))]
+fn read_file_at(mut file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    use std::io::{Read, Seek, SeekFrom};
+    file.seek(SeekFrom::Start(offset))?;
+    file.read(buffer)
+}
+
+type ReadAt<'a> = &'a mut dyn FnMut(u64, &mut [u8]) -> io::Result<usize>;
+
+/// The bytes of a region, copied part by part.
+struct Source<'a> {
+    read: ReadAt<'a>,
+    len: u64,
+    sections: [(u64, u64); 5],
+    block_words: usize,
+}
+
+impl<'a> Source<'a> {
+    fn open(read: ReadAt<'a>, len: u64) -> Result<Source<'a>, ReadError> {
+        let mut source = Source { read, len, sections: [(0, 0); 5], block_words: 0 };
+        if len < HEADER_BYTES as u64 {
+            return Err(ReadError::NotARegion);
+        }
+        let header = source.header()?;
+        if header[head::MAGIC] != MAGIC {
+            return Err(ReadError::NotARegion);
+        }
+        if header[head::VERSION] != VERSION {
+            return Err(ReadError::OtherVersion { found: header[head::VERSION] });
+        }
+        source.len = len.min(MOST_BYTES).min(header[head::FILE_BYTES]);
+        for (i, section) in source.sections.iter_mut().enumerate() {
+            *section = (header[head::SECTIONS + 2 * i], header[head::SECTIONS + 2 * i + 1]);
+        }
+        let block_bytes = header[head::BLOCK_BYTES];
+        if !(1024..=1024 * 1024).contains(&block_bytes) || !block_bytes.is_multiple_of(64) {
+            return Err(ReadError::Damaged { part: "blocks" });
+        }
+        source.block_words = block_bytes as usize / 8;
+        Ok(source)
+    }
+
+    fn header(&mut self) -> Result<Vec<u64>, ReadError> {
+        self.words(0, HEADER_BYTES as u64, "header")
+    }
+
+    fn section(&mut self, section: Section, part: &'static str) -> Result<Vec<u64>, ReadError> {
+        let (offset, length) = self.sections[section as usize];
+        self.words(offset, length, part)
+    }
+
+    /// Copies `length` bytes from `offset` on.
+    fn words(
+        &mut self,
+        offset: u64,
+        length: u64,
+        part: &'static str,
+    ) -> Result<Vec<u64>, ReadError> {
+        let damaged = ReadError::Damaged { part };
+        let end = offset.checked_add(length);
+        if offset % 8 != 0 || length % 8 != 0 || end.is_none_or(|end| end > self.len) {
+            return Err(damaged);
+        }
+        let mut bytes = vec![0; length as usize];
+        let mut done = 0;
+        while done < bytes.len() {
+            match (self.read)(offset + done as u64, &mut bytes[done..]) {
+                // Shorter than it says it is.
+                Ok(0) => return Err(damaged),
+                Ok(n) => done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(ReadError::Io(error)),
+            }
+        }
+        let words = bytes.chunks_exact(8);
+        Ok(words.map(|word| u64::from_ne_bytes(word.try_into().unwrap_or_default())).collect())
+    }
+
+    /// Copies all blocks twice, and keeps of the first copy those whose lease is still the same in
+    /// the second: they are whole. Also the number of events in the others.
+    fn blocks(&mut self) -> Result<(Vec<Vec<u64>>, u64), ReadError> {
+        let first = self.section(Section::Blocks, "blocks")?;
+        let second = self.section(Section::Blocks, "blocks")?;
+        let mut overtaken = 0;
+        let pairs = first.chunks_exact(self.block_words).zip(second.chunks_exact(self.block_words));
+        let whole = pairs.filter_map(|(block, later)| {
+            if State::unpack(block[0]).lease != State::unpack(later[0]).lease {
+                overtaken += block[1].min(self.block_words as u64);
+                return None;
+            }
+            Some(block.to_vec())
+        });
+        Ok((whole.collect(), overtaken))
+    }
+}
+
+/// A record found in a block.
+#[derive(Debug, Clone, Copy)]
+struct Found<'a> {
+    /// What orders records: boot time, lease, offset in the block.
+    order: (u64, u64, usize),
+    kind: u8,
+    flags: u8,
+    callsite: u32,
+    span: u64,
+    /// The block it is in.
+    block: &'a [u64],
+    /// The word of the block where its values begin, and how many bytes they have.
+    values: (usize, usize),
+}
+
+/// Joins events with their callsites, threads and spans.
+struct Joiner<'a> {
+    events: Vec<Found<'a>>,
+    /// All copies of each span, oldest first.
+    spans: HashMap<u64, Vec<Found<'a>>>,
+    callsites: Vec<u64>,
+    decoded: HashMap<u32, Option<Callsite>>,
+    anchors: Anchors,
+    torn: u64,
+    spans_missing: BTreeSet<u64>,
+}
+
+impl<'a> Joiner<'a> {
+    fn new(blocks: &'a [Vec<u64>], callsites: Vec<u64>, anchors: Anchors) -> Joiner<'a> {
+        let mut joiner = Joiner {
+            events: Vec::new(),
+            spans: HashMap::new(),
+            callsites,
+            decoded: HashMap::new(),
+            anchors,
+            torn: 0,
+            spans_missing: BTreeSet::new(),
+        };
+        for block in blocks {
+            joiner.walk(block);
+        }
+        joiner.events.sort_unstable_by_key(|event| event.order);
+        for copies in joiner.spans.values_mut() {
+            copies.sort_unstable_by_key(|copy| copy.order);
+        }
+        joiner
+    }
+
+    /// Finds the records of a block.
+    fn walk(&mut self, block: &'a [u64]) {
+        let state = State::unpack(block[0]);
+        if state.lease == 0 {
+            return;
+        }
+        // The record that its thread was copying.
+        self.torn += u64::from(state.busy);
+        let end = state.committed.min(block.len());
+        let mut at = BLOCK_HEADER_WORDS;
+        while at < end {
+            let Some((found, words)) = read_record_header(block, at, end, state.lease) else {
+                self.torn += 1;
+                return;
+            };
+            match found.kind {
+                kind::EVENT => self.events.push(found),
+                kind::SPAN => self.spans.entry(found.span).or_default().push(found),
+                _ => self.torn += 1,
+            }
+            at += words;
+        }
+    }
+
+    /// The newest `most` events as breadcrumbs, oldest first.
+    fn newest(&mut self, most: usize) -> Vec<Breadcrumb> {
+        let mut newest = Vec::with_capacity(most.min(self.events.len()));
+        for i in (0..self.events.len()).rev() {
+            if newest.len() == most {
+                break;
+            }
+            let event = self.events[i];
+            match self.breadcrumb(&event) {
+                Some(breadcrumb) => newest.push(breadcrumb),
+                None => self.torn += 1,
+            }
+        }
+        newest.reverse();
+        newest
+    }
+
+    fn breadcrumb(&mut self, event: &Found<'_>) -> Option<Breadcrumb> {
+        let (callsite, bytes) = self.callsite(event)?;
+        let mut fields = Map::new();
+        decode::values(&mut Bytes(&bytes), &callsite, &mut fields)?;
+        let mut breadcrumb = Breadcrumb {
+            time: system_time(self.anchors.wall(event.order.0)),
+            boot_nanos: event.order.0,
+            level: callsite.level,
+            target: callsite.target.clone(),
+            message: String::new(),
+            fields,
+            thread: thread_of(event.block),
+            spans: self.path(event),
+            file: callsite.file.clone(),
+            line: callsite.line,
+            cut: event.flags & flag::CUT != 0,
+        };
+        if callsite.name == "log event" && callsite.target == "log" {
+            take_log_fields(&mut breadcrumb);
+        }
+        breadcrumb.message = match breadcrumb.fields.remove("message") {
+            Some(Value::String(message)) => message,
+            Some(other) => other.to_string(),
+            None => String::new(),
+        };
+        Some(breadcrumb)
+    }
+
+    /// The spans around an event, outermost first, each as it was at the time of the event.
+    fn path(&mut self, event: &Found<'_>) -> Vec<SpanInfo> {
+        let mut path = Vec::new();
+        let mut serial = event.span;
+        while serial != 0 && path.len() < MOST_SPANS {
+            let Some((info, parent)) = self.span(serial, event.order) else {
+                self.spans_missing.insert(serial);
+                break;
+            };
+            path.push(info);
+            // A parent is made before its child; anything else is damage, and could be a loop.
+            serial = if parent < serial { parent } else { 0 };
+        }
+        path.reverse();
+        path
+    }
+
+    fn span(&mut self, serial: u64, at: (u64, u64, usize)) -> Option<(SpanInfo, u64)> {
+        let copies = self.spans.get(&serial)?;
+        // The last copy before the event; when it is gone, a later one says more than none.
+        let before = copies.partition_point(|copy| copy.order <= at).saturating_sub(1);
+        let copy = *copies.get(before)?;
+        let (callsite, bytes) = self.callsite(&copy)?;
+        let mut values = Bytes(&bytes);
+        let parent = values.u64()?;
+        let mut fields = Map::new();
+        decode::values(&mut values, &callsite, &mut fields)?;
+        Some((SpanInfo { name: callsite.name, target: callsite.target, fields }, parent))
+    }
+
+    /// The callsite of a record, and the bytes of its values.
+    fn callsite(&mut self, record: &Found<'_>) -> Option<(Callsite, Vec<u8>)> {
+        let (first, len) = record.values;
+        let bytes = decode::bytes_of(record.block.get(first..first + len.div_ceil(8))?);
+        let mut rest = Bytes(bytes.get(..len)?);
+        if record.flags & flag::INLINE != 0 {
+            let callsite = Callsite::decode(&mut rest)?;
+            return Some((callsite, rest.0.to_vec()));
+        }
+        let table = &self.callsites;
+        let decoded = self
+            .decoded
+            .entry(record.callsite)
+            .or_insert_with(|| decode_callsite(table, record.callsite));
+        Some((decoded.clone()?, rest.0.to_vec()))
+    }
+}
+
+/// The record at word `at`, and how many words it has.
+fn read_record_header(
+    block: &[u64],
+    at: usize,
+    end: usize,
+    lease: u64,
+) -> Option<(Found<'_>, usize)> {
+    let header = block.get(at..at + RECORD_HEADER_WORDS)?;
+    let bytes = (header[0] & 0xFFFF) as usize;
+    let words = bytes.div_ceil(8);
+    if bytes < RECORD_HEADER_WORDS * 8 || at + words > end {
+        return None;
+    }
+    let found = Found {
+        order: (header[1], lease, at),
+        kind: (header[0] >> 16) as u8,
+        flags: (header[0] >> 24) as u8,
+        callsite: (header[0] >> 32) as u32,
+        span: header[2],
+        block,
+        values: (at + RECORD_HEADER_WORDS, bytes - RECORD_HEADER_WORDS * 8),
+    };
+    Some((found, words))
+}
+
+fn decode_callsite(table: &[u64], place: u32) -> Option<Callsite> {
+    let entry = table.get(place as usize..)?;
+    let (mark, body) = entry.split_first()?;
+    if mark & 0xFFFF_FFFF != CALLSITE_MARK {
+        return None;
+    }
+    let words = usize::try_from(mark >> 32).ok()?.checked_sub(1)?;
+    Callsite::decode(&mut Bytes(&decode::bytes_of(body.get(..words)?)))
+}
+
+/// The thread that a block is leased to.
+fn thread_of(block: &[u64]) -> ThreadInfo {
+    let name = decode::bytes_of(&block[4..4 + NAME_BYTES / 8]);
+    let len = (block[3] as usize).min(NAME_BYTES);
+    let name = String::from_utf8_lossy(&name[..len]).into_owned();
+    ThreadInfo { id: block[2], name: (!name.is_empty()).then_some(name) }
+}
+
+/// A record of the `log` crate carries its own static parts as fields (the `tracing-log` crate
+/// gives them these names).
+fn take_log_fields(breadcrumb: &mut Breadcrumb) {
+    let fields = &mut breadcrumb.fields;
+    if let Some(Value::String(target)) = fields.remove("log.target") {
+        breadcrumb.target = target;
+    }
+    fields.remove("log.module_path");
+    if let Some(Value::String(file)) = fields.remove("log.file") {
+        breadcrumb.file = Some(file);
+    }
+    if let Some(line) = fields.remove("log.line").and_then(|line| line.as_u64()) {
+        breadcrumb.line = u32::try_from(line).ok();
+    }
+}
