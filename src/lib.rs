@@ -10,4 +10,9 @@ pub mod record;
 #[doc(hidden)]
 pub mod report;
 
+mod recorder;
+
+#[doc(hidden)]
+pub use recorder::existing_state_dir;
+pub use recorder::{Builder, InstallError, Recorder, builder, remove_tag, set_tag};
 pub use sentry;

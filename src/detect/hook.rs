@@ -20,23 +20,36 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::PanicHookInfo;
-use std::sync::Arc;
+use std::sync::{Arc, Once, OnceLock};
 
 use crate::record::{Facts, Recording, Region, flags, panic_clocks, panicking_thread};
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync + 'static>;
 
+/// Carries a panic on: its region and its number.
+type Publish = Box<dyn Fn(&Region, u64) + Send + Sync>;
+
 /// How many frames are walked at most; a recursion may be endless.
 const MOST_WALKED: usize = 10_000;
 
-/// Called with the number of each panic whose slot is written.
-pub(crate) type Publish = Box<dyn Fn(&Region, u64) + Send + Sync>;
+/// Where the panics of a thread go.
+pub(crate) struct Sink {
+    /// Whose slots they are written to.
+    pub(crate) recording: Arc<Recording>,
+    /// Called with the number of each panic whose slot is written.
+    pub(crate) publish: Publish,
+}
+
+/// The sink of all threads that have none of their own.
+static INSTALLED: OnceLock<Sink> = OnceLock::new();
 
 thread_local! {
     /// The last two panics of this thread, the later first, each with the region it is in.
     static LAST: Cell<[(u64, u64); 2]> = const { Cell::new([(0, 0); 2]) };
     /// Whether panics of this thread are none of the program's.
     static IGNORED: Cell<bool> = const { Cell::new(false) };
+    /// The sink that [`with_sink`] has set, or null.
+    static OWN: Cell<*const Sink> = const { Cell::new(std::ptr::null()) };
 }
 
 /// Says that panics of this thread are not to be reported: it is lastwords' own.
@@ -44,22 +57,49 @@ pub(crate) fn ignore_this_thread() {
     IGNORED.set(true);
 }
 
-/// Puts the hook before the one that is set now.
-pub(crate) fn install(recording: Arc<Recording>, publish: Publish) {
-    let previous: Hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if cfg!(panic = "unwind") && crate::record::is_formatting() {
-            return;
-        }
-        if !IGNORED.get() {
-            on_panic(&recording, &publish, info);
-        }
-        previous(info);
-    }));
+/// Puts the hook before the one that is set now, for all threads.
+pub(crate) fn install(sink: Sink) {
+    let _ = INSTALLED.set(sink);
+    set_hook_once();
 }
 
-fn on_panic(recording: &Recording, publish: &Publish, info: &PanicHookInfo<'_>) {
-    let Some(region) = recording.region() else { return };
+/// Runs `f`, which must not unwind, with the panics of this thread going to `sink`.
+pub(crate) fn with_sink<R>(sink: Sink, f: impl FnOnce() -> R) -> R {
+    /// Sets the pointer back, also if `f` unwinds all the same.
+    struct Restore(*const Sink);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            OWN.set(self.0);
+        }
+    }
+    set_hook_once();
+    let _restore = Restore(OWN.replace(&raw const sink));
+    f()
+}
+
+fn set_hook_once() {
+    static SET: Once = Once::new();
+    SET.call_once(|| {
+        let previous: Hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if cfg!(panic = "unwind") && crate::record::is_formatting() {
+                return;
+            }
+            // SAFETY: the pointer is null or that of the `Sink` in a `with_sink` that this thread
+            // is still inside of, which restores the one before when it returns or unwinds.
+            let own = unsafe { OWN.get().as_ref() };
+            if let Some(sink) = own.or(INSTALLED.get())
+                && !IGNORED.get()
+            {
+                on_panic(sink, info);
+            }
+            previous(info);
+        }));
+    });
+}
+
+fn on_panic(sink: &Sink, info: &PanicHookInfo<'_>) {
+    let Some(region) = sink.recording.region() else { return };
     let Some(slot) = region.claim_slot() else { return };
     let message = message(info.payload());
     let no_unwind = no_unwind(info, message.text);
@@ -92,7 +132,7 @@ fn on_panic(recording: &Recording, publish: &Publish, info: &PanicHookInfo<'_>) 
         walked < MOST_WALKED
     });
     slot.finish_addresses(walked);
-    publish(region, slot.number);
+    (sink.publish)(region, slot.number);
 }
 
 /// Gives the return addresses of this thread's stack to `each` until it says false.

@@ -140,6 +140,7 @@ mod tests {
             column: 1,
             addresses: vec![],
             addresses_elided: 0,
+            complete: true,
             reported: false,
         }
     }

@@ -129,7 +129,7 @@ mod tests {
             head::ANCHOR_COUNT => pairs.len() as u64,
             i if i >= head::ANCHORS => {
                 let pair = pairs[(i - head::ANCHORS) / 2];
-                if (i - head::ANCHORS) % 2 == 0 { pair.0 } else { pair.1 as u64 }
+                if (i - head::ANCHORS).is_multiple_of(2) { pair.0 } else { pair.1 as u64 }
             }
             _ => 0,
         })

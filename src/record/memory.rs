@@ -50,10 +50,6 @@ impl Words for Memory {
         // same memory at any time, which atomics allow.
         unsafe { self.first.add(index).as_ref() }
     }
-
-    fn len(&self) -> usize {
-        self.words
-    }
 }
 
 impl Memory {

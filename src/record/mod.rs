@@ -29,10 +29,11 @@ pub use breadcrumb::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
 pub use identity::Identity;
 pub use layout::{MAX_RING_BYTES, MIN_RING_BYTES};
 pub use slots::PanicRecord;
-pub use snapshot::{MOST_BYTES, ReadError, Snapshot};
+pub use snapshot::{MOST_BYTES, ReadError, Select, Snapshot};
 
-pub(crate) use clock::{boot_nanos, system_time};
+pub(crate) use clock::system_time;
 pub(crate) use layer::BreadcrumbLayer;
+pub(crate) use layout::end::CLEAN as END_CLEAN;
 pub(crate) use recording::{Plan, Recording, detach_in_forked_children};
 pub(crate) use region::{Place, Region};
 pub(crate) use slots::{Facts, flags};

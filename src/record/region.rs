@@ -227,6 +227,16 @@ impl Region {
         slots::mark_reported(&self.memory, section, number, next_id);
     }
 
+    /// Whether a panic is not yet reported.
+    pub(crate) fn has_pending_panics(&self) -> bool {
+        slots::any_pending(&self.memory, self.layout.word_of(Section::Slots))
+    }
+
+    /// Whether a thread is still writing what it knows of its panic.
+    pub(crate) fn has_incomplete_panics(&self) -> bool {
+        slots::any_incomplete(&self.memory, self.layout.word_of(Section::Slots))
+    }
+
     /// Notes that panic `number` was raised while `earlier` unwound.
     pub(crate) fn chain_panics(&self, number: u64, earlier: u64) {
         slots::chain(&self.memory, self.layout.word_of(Section::Slots), number, earlier);

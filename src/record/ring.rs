@@ -290,8 +290,10 @@ impl<'a, W: Words> Ring<'a, W> {
         self.place.blocks + index * self.place.block_words
     }
 
-    /// Copies out block `index` as it is, if it can be had whole: its state and its committed
+    /// The reading side in one process, for models of the protocol; `snapshot` does the same with
+    /// `pread`. Copies out block `index` as it is, if it can be had whole: its state and its committed
     /// words, header included. `None` while it is being taken over.
+    #[cfg(test)]
     pub(crate) fn read_block(&self, index: usize) -> Option<(State, Vec<u64>)> {
         let block = self.place.blocks + index * self.place.block_words;
         let state_word: &AtomicU64 = self.words.word(block);

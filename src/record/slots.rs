@@ -187,6 +187,22 @@ fn find(words: &impl Words, section: usize, number: u64) -> Option<usize> {
     })
 }
 
+/// Whether any slot is taken and not yet reported.
+pub(crate) fn any_pending(words: &impl Words, section: usize) -> bool {
+    (0..SLOTS).map(|i| section + i * SLOT_WORDS).any(|base| {
+        let state = words.word(base).load(Ordering::Acquire);
+        state != state::FREE && state != state::REPORTED
+    })
+}
+
+/// Whether a thread is still writing into a slot.
+pub(crate) fn any_incomplete(words: &impl Words, section: usize) -> bool {
+    (0..SLOTS).map(|i| section + i * SLOT_WORDS).any(|base| {
+        let state = words.word(base).load(Ordering::Acquire);
+        state == state::WRITING || state == state::FACTS
+    })
+}
+
 /// Marks the slot of panic `number` as reported; `next_id` is for its next use.
 pub(crate) fn mark_reported(words: &impl Words, section: usize, number: u64, next_id: [u8; 16]) {
     if let Some(base) = find(words, section, number) {
@@ -248,6 +264,9 @@ pub struct PanicRecord {
     pub addresses: Vec<u64>,
     /// How many frames were left out before the outermost 50.
     pub addresses_elided: u64,
+    /// Whether all of it was written: the process was not killed, and the thread is not still,
+    /// between the facts and the addresses.
+    pub complete: bool,
     /// Whether its report is in the spool.
     pub reported: bool,
 }
@@ -291,6 +310,7 @@ fn read_slot(slot: &[u64]) -> Option<PanicRecord> {
         column: (slot[PLACE] >> 32) as u32,
         addresses: read_addresses(slot),
         addresses_elided: slot[WALKED].saturating_sub(MOST_ADDRESSES as u64),
+        complete: slot[0] >= state::ADDRESSES,
         reported: slot[0] == state::REPORTED,
     })
 }

@@ -31,6 +31,23 @@ pub const MOST_BYTES: u64 = 264 * 1024 * 1024;
 /// How many spans a breadcrumb's path may have; deeper ancestors are left out.
 const MOST_SPANS: usize = 64;
 
+/// Which breadcrumbs to take out of a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Select {
+    /// How many at most: the newest ones.
+    pub most: usize,
+    /// Only those recorded at or before this boot time in nanoseconds.
+    pub until: u64,
+}
+
+impl Select {
+    /// The newest `most`.
+    #[must_use]
+    pub fn newest(most: usize) -> Select {
+        Select { most, until: u64::MAX }
+    }
+}
+
 /// What a region says.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -48,6 +65,8 @@ pub struct Snapshot {
     pub panics: Vec<PanicRecord>,
     /// How many leases the ring has given.
     pub leases: u64,
+    /// Module path and source file of every callsite seen: whose code the program's events are in.
+    pub modules: Vec<(String, String)>,
 }
 
 /// Why a file was not read as a region.
@@ -97,41 +116,41 @@ impl std::error::Error for ReadError {
 }
 
 impl Snapshot {
-    /// Reads the region in a file, with at most `most` breadcrumbs: the newest ones.
+    /// Reads the region in a file.
     ///
     /// # Errors
     /// [`ReadError`], where the file as a whole is no region.
-    pub fn read_file(path: &Path, most: usize) -> Result<Snapshot, ReadError> {
+    pub fn read_file(path: &Path, select: Select) -> Result<Snapshot, ReadError> {
         let file = File::open(path).map_err(ReadError::Io)?;
         let len = file.metadata().map_err(ReadError::Io)?.len();
         let mut read = |offset: u64, buffer: &mut [u8]| read_file_at(&file, offset, buffer);
-        Snapshot::read(&mut read, len, most)
+        Snapshot::read(&mut read, len, select)
     }
 
     /// Reads a region given as bytes.
     ///
     /// # Errors
     /// As [`Snapshot::read_file`].
-    pub fn read_bytes(bytes: &[u8], most: usize) -> Result<Snapshot, ReadError> {
+    pub fn read_bytes(bytes: &[u8], select: Select) -> Result<Snapshot, ReadError> {
         let mut read = |offset: u64, buffer: &mut [u8]| {
             let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
             let len = buffer.len().min(bytes.len() - from);
             buffer[..len].copy_from_slice(&bytes[from..from + len]);
             Ok(len)
         };
-        Snapshot::read(&mut read, bytes.len() as u64, most)
+        Snapshot::read(&mut read, bytes.len() as u64, select)
     }
 
     /// Reads a region of this process.
     ///
     /// # Errors
     /// As [`Snapshot::read_file`].
-    pub(crate) fn of_region(region: &Region, most: usize) -> Result<Snapshot, ReadError> {
+    pub(crate) fn of_region(region: &Region, select: Select) -> Result<Snapshot, ReadError> {
         let mut read = |offset: u64, buffer: &mut [u8]| region.read_at(offset, buffer);
-        Snapshot::read(&mut read, MOST_BYTES, most)
+        Snapshot::read(&mut read, MOST_BYTES, select)
     }
 
-    fn read(read: ReadAt<'_>, len: u64, most: usize) -> Result<Snapshot, ReadError> {
+    fn read(read: ReadAt<'_>, len: u64, select: Select) -> Result<Snapshot, ReadError> {
         let mut source = Source::open(read, len)?;
         let identity = source.section(Section::Identity, "identity")?;
         let tags = source.section(Section::Tags, "tags")?;
@@ -141,7 +160,8 @@ impl Snapshot {
         // Read last: it counts what was overwritten meanwhile.
         let header = source.header()?;
         let mut joiner = Joiner::new(&blocks, callsites, Anchors::read(|at| header[at]));
-        let breadcrumbs = joiner.newest(most);
+        let breadcrumbs = joiner.newest(select);
+        let modules = modules(&joiner.callsites);
         let losses = Losses {
             overwritten: header[head::OVERWRITTEN] + overtaken,
             torn: joiner.torn,
@@ -157,6 +177,7 @@ impl Snapshot {
             tags: tags::read(&tags),
             panics: slots::read(&panics),
             leases: header[head::NEXT_LEASE],
+            modules,
         })
     }
 }
@@ -233,7 +254,10 @@ impl<'a> Source<'a> {
     ) -> Result<Vec<u64>, ReadError> {
         let damaged = ReadError::Damaged { part };
         let end = offset.checked_add(length);
-        if offset % 8 != 0 || length % 8 != 0 || end.is_none_or(|end| end > self.len) {
+        if !offset.is_multiple_of(8)
+            || !length.is_multiple_of(8)
+            || end.is_none_or(|end| end > self.len)
+        {
             return Err(damaged);
         }
         let mut bytes = vec![0; length as usize];
@@ -341,11 +365,12 @@ impl<'a> Joiner<'a> {
         }
     }
 
-    /// The newest `most` events as breadcrumbs, oldest first.
-    fn newest(&mut self, most: usize) -> Vec<Breadcrumb> {
-        let mut newest = Vec::with_capacity(most.min(self.events.len()));
-        for i in (0..self.events.len()).rev() {
-            if newest.len() == most {
+    /// The newest events as breadcrumbs, oldest first.
+    fn newest(&mut self, select: Select) -> Vec<Breadcrumb> {
+        let end = self.events.partition_point(|event| event.order.0 <= select.until);
+        let mut newest = Vec::with_capacity(select.most.min(end));
+        for i in (0..end).rev() {
+            if newest.len() == select.most {
                 break;
             }
             let event = self.events[i];
@@ -467,6 +492,27 @@ fn decode_callsite(table: &[u64], place: u32) -> Option<Callsite> {
     }
     let words = usize::try_from(mark >> 32).ok()?.checked_sub(1)?;
     Callsite::decode(&mut Bytes(&decode::bytes_of(body.get(..words)?)))
+}
+
+/// Module paths and files in a callsite table, as far as it makes sense.
+fn modules(table: &[u64]) -> Vec<(String, String)> {
+    let mut found = BTreeSet::new();
+    let used = table.first().map_or(0, |used| usize::try_from(*used).unwrap_or(0));
+    let mut at = 1;
+    while at <= used.min(table.len()) {
+        // A zero length would never end.
+        let words = table.get(at).map_or(0, |mark| (mark >> 32) as usize);
+        if words == 0 {
+            break;
+        }
+        if let Some(Callsite { module: Some(module), file: Some(file), .. }) =
+            u32::try_from(at).ok().and_then(|place| decode_callsite(table, place))
+        {
+            found.insert((module, file));
+        }
+        at += words;
+    }
+    found.into_iter().collect()
 }
 
 /// The thread that a block is leased to.

@@ -18,11 +18,8 @@ pub(crate) trait Words {
     /// The word at `index`.
     ///
     /// # Panics
-    /// When `index` is not below [`Words::len`]; callers derive it from a checked layout.
+    /// When there is no such word; callers derive `index` from a checked layout.
     fn word(&self, index: usize) -> &AtomicU64;
-
-    /// How many words there are.
-    fn len(&self) -> usize;
 
     /// Stores `source` from word `at` on, relaxed.
     #[inline]

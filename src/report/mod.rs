@@ -1,4 +1,198 @@
 //! Room 3, report: a crash, breadcrumbs, tags and context become an event.
+//!
+//! A [`Report`] is always one that a server takes: its event is at most 1 MiB of JSON, every field
+//! is within the protocol's limits, and values that a server would drop are mended. Whatever the
+//! [`Scene`] holds, [`build`] returns a report and does not panic; event id, exception and the
+//! newest breadcrumbs are always in it.
+//!
+//! What is lost on the way is what the limits demand, in the order that the sources of this room
+//! document (`trim.rs` for the whole, `data.rs` for a breadcrumb); the event's `lastwords` context
+//! counts it. Not offered here: scrubbing, which comes before a report is written.
+mod breadcrumb;
+mod context;
+mod cut;
+mod data;
+mod envelope;
+mod event;
+mod fingerprint;
+mod frame;
+mod limits;
+mod mend;
 mod scene;
+mod trim;
 
+use sentry::protocol::Event;
+use sentry::types::Uuid;
+use serde_json::{Value, json};
+
+pub use breadcrumb::breadcrumbs;
+pub use envelope::{Attachment, Envelope, EnvelopeError, Item};
 pub use scene::{ProcessInfo, Scene};
+
+/// One report: an event and what goes with it.
+#[derive(Debug, Clone)]
+pub struct Report {
+    event: Event<'static>,
+    extras: Extras,
+    /// What is sent beside the event. No detector attaches anything yet.
+    pub attachments: Vec<Attachment>,
+}
+
+/// What the protocol knows and the typed event does not.
+#[derive(Debug, Clone, Default)]
+struct Extras {
+    /// Whether the crashed thread is the one that runs `main`.
+    main: Option<bool>,
+}
+
+/// Shapes a scene into a report.
+///
+/// Reads a few small files below `/proc` and `/etc`; where they are missing, their facts are left
+/// out. Does not panic, whatever the scene holds.
+#[must_use]
+pub fn build(scene: &Scene) -> Report {
+    let usage = context::Usage::of(scene.process.pid);
+    build_on(scene, context::Machine::this(), usage)
+}
+
+fn build_on(scene: &Scene, machine: &context::Machine, usage: context::Usage) -> Report {
+    let event = event::event(scene, machine, usage);
+    let extras = Extras { main: scene.crash.thread.as_ref().map(|thread| thread.main) };
+    let mut report = Report { event, extras, attachments: Vec::new() };
+    report.trim();
+    report
+}
+
+impl Report {
+    /// The id of the report, which is the id of its crash.
+    #[must_use]
+    pub fn event_id(&self) -> Uuid {
+        self.event.event_id
+    }
+
+    /// The event as the SDK's type. A few fields that the type lacks are in
+    /// [`to_json`](Self::to_json) only: `threads.values[].main` and the ids that chain exceptions.
+    #[must_use]
+    pub fn event(&self) -> &Event<'static> {
+        &self.event
+    }
+
+    /// Lets `change` change the event, as a scrubber or a user's own filter does, and brings it
+    /// back within its limits. The event's id stays, whatever `change` makes of it.
+    pub fn edit(&mut self, change: impl FnOnce(&mut Event<'static>)) {
+        let id = self.event.event_id;
+        change(&mut self.event);
+        self.event.event_id = id;
+        self.event.timestamp = mend::timestamp(self.event.timestamp);
+        for crumb in &mut self.event.breadcrumbs.values {
+            crumb.timestamp = mend::timestamp(crumb.timestamp);
+        }
+        self.trim();
+    }
+
+    /// The event as a JSON object, complete.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        render(&self.event, &self.extras)
+    }
+
+    /// The event as the bytes of a JSON object on one line, at most 1 MiB.
+    #[must_use]
+    pub fn to_json_bytes(&self) -> Vec<u8> {
+        self.to_json().to_string().into_bytes()
+    }
+
+    /// The event and its attachments as an envelope, which may still be given a DSN and the time
+    /// it is sent.
+    #[must_use]
+    pub fn envelope(&self) -> Envelope {
+        let mut envelope = Envelope::new(self.event_id());
+        envelope.push_event(self.to_json_bytes());
+        for attachment in &self.attachments {
+            envelope.push_attachment(attachment);
+        }
+        envelope
+    }
+
+    /// The bytes of [`envelope`](Self::envelope): what the spool keeps.
+    #[must_use]
+    pub fn to_envelope_bytes(&self) -> Vec<u8> {
+        self.envelope().to_bytes()
+    }
+
+    fn trim(&mut self) {
+        trim::fields(&mut self.event);
+        trim::whole(&mut self.event, &self.extras);
+    }
+}
+
+/// Renders the event and merges into it what its type lacks.
+fn render(event: &Event<'static>, extras: &Extras) -> Value {
+    let mut json = serde_json::to_value(event).unwrap_or_else(|_| minimal(event));
+    // The types leave out their defaults, but a reader of the file should not have to know them.
+    json["level"] = Value::from(event.level.to_string());
+    each(&mut json, "breadcrumbs", |_, crumb| explicit(crumb));
+    if let Some(main) = extras.main {
+        each(&mut json, "threads", |_, thread| {
+            if thread["crashed"] == Value::Bool(true) {
+                thread["main"] = Value::Bool(main);
+            }
+        });
+    }
+    if event.exception.values.len() > 1 {
+        chain(&mut json, event.exception.values.len());
+    }
+    if let Some(contexts) = json.get_mut("contexts").and_then(Value::as_object_mut) {
+        for (key, context) in contexts {
+            if context["type"] == "unknown" {
+                context["type"] = Value::from(key.as_str());
+            }
+        }
+    }
+    json
+}
+
+/// Writes out a breadcrumb's level and type where they are the defaults.
+fn explicit(crumb: &mut Value) {
+    for (key, default) in [("level", "info"), ("type", "default")] {
+        if crumb.get(key).is_none() {
+            crumb[key] = Value::from(default);
+        }
+    }
+}
+
+/// Chains `count` exceptions: the last one, which the event is about, is number 0, and each one
+/// before it is the child of the one behind it.
+fn chain(json: &mut Value, count: usize) {
+    each(json, "exception", |index, exception| {
+        let id = count.saturating_sub(index + 1);
+        let Some(mechanism) = exception.get_mut("mechanism").and_then(Value::as_object_mut) else {
+            return;
+        };
+        mechanism.insert("exception_id".to_owned(), Value::from(id));
+        if id > 0 {
+            mechanism.insert("parent_id".to_owned(), Value::from(id - 1));
+        }
+    });
+}
+
+fn each(json: &mut Value, list: &str, mut change: impl FnMut(usize, &mut Value)) {
+    let values = json.get_mut(list).and_then(|list| list.get_mut("values"));
+    for (index, value) in values.and_then(Value::as_array_mut).into_iter().flatten().enumerate() {
+        change(index, value);
+    }
+}
+
+/// What is left of an event that JSON cannot hold, which only a time before 1970 in a field that
+/// nobody mends could bring about.
+fn minimal(event: &Event<'static>) -> Value {
+    json!({
+        "event_id": event.event_id.simple().to_string(),
+        "platform": event.platform,
+        "exception": event.exception,
+        "fingerprint": event.fingerprint,
+    })
+}
+
+#[cfg(test)]
+mod tests;

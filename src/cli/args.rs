@@ -1,0 +1,236 @@
+//! The command line: every option with its help, its accepted forms and its default in one place.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use super::exit;
+
+/// The flight recorder of a process: read the reports that crashed programs left behind
+///
+/// A program that records with lastwords leaves one report of its death in a spool on this machine:
+/// what it died of, where, and its last log lines. Reports are read here whether or not they have
+/// been sent anywhere.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lastwords",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = AFTER_HELP,
+    after_long_help = AFTER_LONG_HELP
+)]
+pub struct Args {
+    /// Directory that holds the spool
+    ///
+    /// Without it, LASTWORDS_STATE_DIR decides; without that, the first of these that exists:
+    /// $XDG_STATE_HOME/lastwords, ~/.local/state/lastwords, /var/lib/lastwords (root only),
+    /// /tmp/lastwords-UID.
+    #[arg(long, value_name = "DIR", global = true, help_heading = "Where and how")]
+    pub state_dir: Option<PathBuf>,
+
+    /// When to use colours
+    ///
+    /// `auto` uses them on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE=1 forces them.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        global = true,
+        default_value = "auto",
+        hide_possible_values = true,
+        help_heading = "Where and how",
+        help = "When to use colours: auto, always or never"
+    )]
+    pub color: ColorWhen,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "Exit codes: 0 done, 1 not found or failed, 2 wrong usage";
+
+const AFTER_LONG_HELP: &str = "\
+Examples:
+  lastwords list                   what died here, newest first
+  lastwords show                   the latest report
+  lastwords show 3f2a              the report whose id begins with 3f2a
+  lastwords show --json | jq .     the same as the event that is sent
+
+Exit codes:
+  0  done; an empty spool is no failure
+  1  not found, or failed
+  2  wrong usage, nothing was done";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the reports in the spool, newest first
+    ///
+    /// Each report takes two lines: its short id, level, time of death (UTC), whether it was sent,
+    /// release and environment; then what happened, and the innermost function of the program
+    /// itself. A report that cannot be read is listed with the reason and hides no other.
+    List(ListArgs),
+    /// Show one report: what died, where, and the last log lines
+    ///
+    /// The cause comes first, then facts about the process, the stack with the program's own frames
+    /// standing out, and the last log lines with their time before the crash. Source code is shown
+    /// where its files are there. Times are UTC.
+    Show(ShowArgs),
+}
+
+/// Options of `lastwords list`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = LIST_EXAMPLES)]
+pub struct ListArgs {
+    /// Print one JSON object per report and line
+    ///
+    /// Fields: `id`, `state` (waiting or sent), `time` (RFC 3339, null if unknown), `level`,
+    /// `platform`, `type`, `value` (the whole message), `function`, `filename`, `lineno` (of the
+    /// innermost frame of the program itself), `release`, `environment`, `server_name`, `size`
+    /// (bytes), `path`, and `problem`, which is null unless the report cannot be read.
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  lastwords list
+  lastwords list --json | jq -r 'select(.level == \"fatal\") | .id'
+  lastwords list --state-dir /var/lib/lastwords";
+
+/// Options of `lastwords show`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = SHOW_EXAMPLES)]
+pub struct ShowArgs {
+    /// Id of the report, or the beginning of one [default: the latest]
+    #[arg(value_name = "ID")]
+    pub id: Option<IdPrefix>,
+
+    /// Print the event as it is sent, one JSON object on one line
+    #[arg(long, help_heading = "Output", conflicts_with_all = ["full", "breadcrumbs"])]
+    pub json: bool,
+
+    /// Fold nothing: every frame, every thread, every line of a long message
+    #[arg(long, help_heading = "Output")]
+    pub full: bool,
+
+    /// How many breadcrumbs to show, counted from the last: a number or `all`
+    #[arg(long, value_name = "N", default_value = "all", help_heading = "Output")]
+    pub breadcrumbs: Count,
+}
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  lastwords show                       the latest report
+  lastwords show 3f2a --full           every frame and every thread of report 3f2a…
+  lastwords show --breadcrumbs 20      only the last 20 log lines
+  lastwords show --color always | less -R
+  lastwords show --json | jq .tags";
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The beginning of a report's id: 1 to 32 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdPrefix(String);
+
+impl IdPrefix {
+    /// Its digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for IdPrefix {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.replace('-', "").to_ascii_lowercase();
+        match digits.len() {
+            1..=32 if digits.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(Self(digits)),
+            _ => Err("an id is up to 32 hexadecimal digits"),
+        }
+    }
+}
+
+/// A number, or all there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count(pub usize);
+
+impl FromStr for Count {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "all" => Ok(Self(usize::MAX)),
+            _ => text.parse().map(Self).map_err(|_| "expected a number or `all`"),
+        }
+    }
+}
+
+/// Why nothing is run: a mistake, or a request for help or the version.
+pub struct Usage(clap::Error);
+
+impl Args {
+    /// Reads this process's arguments.
+    pub fn from_command_line() -> Result<Self, Usage> {
+        Self::try_parse().map_err(Usage)
+    }
+}
+
+impl Usage {
+    /// Prints it and says how to exit.
+    pub fn print(self) -> ExitCode {
+        if !self.0.use_stderr() {
+            let _ = self.0.print();
+            return exit::OK.into();
+        }
+        let text = self.0.render().to_string();
+        match text.strip_prefix("error: ") {
+            Some(mistake) => eprint!("lastwords: {mistake}"),
+            None => eprint!("{text}"),
+        }
+        exit::USAGE.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn an_id_may_be_written_as_people_copy_it() {
+        let id: IdPrefix = "3F2A91BC-0d1e".parse().unwrap();
+        assert_eq!(id.as_str(), "3f2a91bc0d1e");
+        for wrong in ["", "-", "xyz", "3f2a91bc0d1e3f2a91bc0d1e3f2a91bc0d", "../etc"] {
+            assert!(wrong.parse::<IdPrefix>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_count_is_a_number_or_all() {
+        assert_eq!("7".parse(), Ok(Count(7)));
+        assert_eq!("all".parse(), Ok(Count(usize::MAX)));
+        assert!("-1".parse::<Count>().is_err());
+    }
+}

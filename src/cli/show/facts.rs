@@ -1,0 +1,169 @@
+//! The facts around a death, one labelled line each; a fact that is not known takes no line.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::cli::clock;
+use crate::cli::error::Error;
+use crate::cli::event::Event;
+use crate::cli::list::level_role;
+use crate::cli::output::Output;
+use crate::cli::store::{Report, State};
+use crate::cli::text::{Line, Role};
+
+/// The column where values begin.
+const COLUMN: usize = 11;
+
+/// Prints them.
+pub fn print(report: &Report, event: &Event, out: &mut Output) -> Result<(), Error> {
+    let lines = [
+        when(report, event),
+        version(event),
+        process(event),
+        machine(event),
+        tags(event),
+        id(report),
+    ];
+    for (label, value) in lines.into_iter().flatten() {
+        let mut line = Line::new();
+        line.push(Role::Quiet, label).pad_to(COLUMN, 1);
+        for (role, text) in value {
+            line.push(role, &text);
+        }
+        out.wrapped(&line, COLUMN)?;
+    }
+    Ok(())
+}
+
+type Fact = Option<(&'static str, Vec<(Role, String)>)>;
+
+fn when(report: &Report, event: &Event) -> Fact {
+    let time = event.time.or(report.time)?;
+    let age = clock::age(OffsetDateTime::now_utc(), time);
+    let mut value =
+        vec![(Role::Strong, clock::to_millisecond(time)), (Role::Plain, format!(", {age}"))];
+    if let Some(level) = &event.level {
+        value.push((Role::Quiet, ", level ".to_owned()));
+        value.push((level_role(level), level.clone()));
+    }
+    Some(("  when", value))
+}
+
+fn version(event: &Event) -> Fact {
+    let mut value = Vec::new();
+    value.extend(event.release.iter().map(|release| (Role::Strong, release.clone())));
+    if let Some(environment) = &event.environment {
+        let before = if value.is_empty() { "in " } else { " in " };
+        value.push((Role::Quiet, before.to_owned()));
+        value.push((Role::Strong, environment.clone()));
+    }
+    (!value.is_empty()).then_some(("  release", value))
+}
+
+/// Says a value in words.
+type Words = fn(&Value) -> String;
+
+/// What of the process is told first, in this order and in these words.
+const PROCESS: [(&str, Words); 4] = [
+    ("executable", plain),
+    ("pid", |pid| format!("pid {}", plain(pid))),
+    ("uptime_seconds", |up| format!("up {}", clock::span(up.as_f64().unwrap_or_default()))),
+    ("peak_memory_bytes", |peak| {
+        format!("peak memory {}", bytes_in_words(peak.as_u64().unwrap_or_default()))
+    }),
+];
+
+/// What the event says about the process: what is known by name in words, the rest as it is.
+fn process(event: &Event) -> Fact {
+    let process = event.contexts.get("process")?.as_object()?;
+    let told = PROCESS.iter().filter_map(|(key, tell)| process.get(*key).map(tell));
+    let mut words: Vec<String> = told.collect();
+    for (key, value) in process {
+        let told = PROCESS.iter().any(|(told, _)| told == key);
+        let said = key == "started" && process.contains_key("uptime_seconds");
+        let scalar = !(value.is_null() || value.is_array() || value.is_object());
+        if scalar && !told && !said && key != "type" {
+            words.push(format!("{} {}", key.replace('_', " "), plain(value)));
+        }
+    }
+    (!words.is_empty()).then(|| ("  process", vec![(Role::Plain, words.join(", "))]))
+}
+
+fn machine(event: &Event) -> Fact {
+    let mut value: Vec<_> = event.server_name.iter().cloned().collect();
+    for name in ["os", "runtime"] {
+        let context = &event.contexts.get(name).unwrap_or(&Value::Null);
+        let parts = [&context["name"], &context["version"]].map(plain);
+        let described = parts.join(" ").trim().to_owned();
+        value.extend(Some(described).filter(|text| !text.is_empty()));
+    }
+    value.extend(event.contexts.get("device").map(|device| plain(&device["arch"])));
+    value.retain(|text| !text.is_empty());
+    (!value.is_empty()).then(|| ("  machine", vec![(Role::Plain, value.join(", "))]))
+}
+
+fn tags(event: &Event) -> Fact {
+    let mut value = Vec::new();
+    for (i, (key, tag)) in event.tags.iter().enumerate() {
+        let gap = if i > 0 { "  " } else { "" };
+        value.push((Role::Quiet, format!("{gap}{key}=")));
+        value.push((Role::Plain, tag.clone()));
+    }
+    (!value.is_empty()).then_some(("  tags", value))
+}
+
+fn id(report: &Report) -> Fact {
+    let (role, state) = match report.state {
+        State::Waiting => (Role::Warning, "waiting to be sent"),
+        State::Sent => (Role::Quiet, "sent"),
+    };
+    Some(("  report", vec![(Role::Plain, format!("{}, ", report.id)), (role, state.to_owned())]))
+}
+
+/// A scalar without quotes.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// `1.2 GiB`.
+fn bytes_in_words(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    let mut unit = "bytes";
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if size < 1024.0 {
+            break;
+        }
+        size /= 1024.0;
+        unit = larger;
+    }
+    let digits = usize::from(unit != "bytes" && size < 100.0);
+    format!("{size:.digits$} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_a_fitting_unit() {
+        assert_eq!(bytes_in_words(812), "812 bytes");
+        assert_eq!(bytes_in_words(1536), "1.5 KiB");
+        assert_eq!(bytes_in_words(300 << 20), "300 MiB");
+        assert_eq!(bytes_in_words(u64::MAX), "16777216 TiB");
+    }
+
+    #[test]
+    fn the_process_is_told_in_words_and_nothing_is_lost() {
+        let event = Event::parse(
+            r#"{"contexts":{"process":{"type":"process","pid":42,"uptime_seconds":7384.5,"started":"2026","signal":"SIGSEGV",
+                "peak_memory_bytes":1073741824,"executable":"/bin/alpha","exit_code":null}}}"#,
+        )
+        .unwrap();
+        let (_, value) = process(&event).unwrap();
+        assert_eq!(value[0].1, "/bin/alpha, pid 42, up 2h03m, peak memory 1.0 GiB, signal SIGSEGV");
+    }
+}

@@ -1,0 +1,145 @@
+//! Wires the rooms together: a [`Builder`] collects settings, `install` opens the region and sets
+//! the hook, and a [`Recorder`] is what the program holds.
+//!
+//! **Guarantee:** installing fails only for a mistake in the program's own code; a machine that
+//! offers less (no directory, no /proc, a full disk) degrades it, with one warning on standard
+//! error each. Dropping a `Recorder` does nothing: recording ends with the process.
+
+mod builder;
+mod exit;
+mod global;
+mod memory;
+mod publish;
+mod reporter;
+mod state_dir;
+
+use std::sync::Arc;
+
+use sentry::protocol::Event;
+use tracing_core::Subscriber;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Filter, Layer};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::record::{BreadcrumbLayer, Select, Snapshot};
+use crate::report;
+use publish::Publisher;
+
+pub use builder::{Builder, InstallError, builder};
+pub use global::{remove_tag, set_tag};
+pub use state_dir::existing as existing_state_dir;
+
+/// A handle to a recording. Cheap to clone; dropping it does nothing.
+#[derive(Clone)]
+pub struct Recorder {
+    publisher: Arc<Publisher>,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
+    }
+}
+
+impl Recorder {
+    /// A recorder without globals, for tests: no files, no hook of the process, settings at their
+    /// defaults, every level recorded. Its [`layer`](Recorder::layer) records into memory,
+    /// [`watch`](Recorder::watch) turns panics into [`events`](Recorder::events).
+    ///
+    /// ```
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// let recorder = lastwords::Recorder::in_memory();
+    /// let subscriber = tracing_subscriber::registry().with(recorder.layer());
+    /// tracing::subscriber::with_default(subscriber, || {
+    ///     tracing::info!(shard = 7, "opened");
+    /// });
+    /// let died = recorder.watch(|| panic!("no space in shard {}", 7));
+    /// assert!(died.is_err());
+    ///
+    /// assert_eq!(recorder.breadcrumbs()[0].message.as_deref(), Some("opened"));
+    /// let event = &recorder.events()[0];
+    /// assert_eq!(event.exception[0].value.as_deref(), Some("no space in shard 7"));
+    /// assert_eq!(event.breadcrumbs[0].data["shard"], 7);
+    /// ```
+    #[must_use]
+    pub fn in_memory() -> Recorder {
+        memory::recorder()
+    }
+
+    /// The layer that records events and spans as breadcrumbs, filtered by the setting
+    /// `LASTWORDS_FILTER`.
+    ///
+    /// The filter is the layer's own. A filter that was put on the whole subscriber silences
+    /// breadcrumbs too: put it on the layer that prints, with
+    /// [`with_filter`](Layer::with_filter).
+    ///
+    /// ```
+    /// use tracing_subscriber::{filter::LevelFilter, fmt, prelude::*};
+    ///
+    /// # let recorder = lastwords::Recorder::in_memory();
+    /// let subscriber = tracing_subscriber::registry()
+    ///     .with(recorder.layer())
+    ///     .with(fmt::layer().with_filter(LevelFilter::WARN));
+    /// # drop(subscriber);
+    /// ```
+    pub fn layer<S>(&self) -> impl Layer<S> + Send + Sync + use<S>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let filter: Targets = self.publisher.settings().filter.clone();
+        let layer = BreadcrumbLayer::new(Arc::clone(self.publisher.recording()));
+        layer.with_filter(boxed(filter))
+    }
+
+    /// The newest breadcrumbs, newest last, as many as an event carries (the setting
+    /// `LASTWORDS_BREADCRUMBS`).
+    #[must_use]
+    pub fn breadcrumbs(&self) -> Vec<sentry::Breadcrumb> {
+        let Some(region) = self.publisher.recording().existing_region() else {
+            return Vec::new();
+        };
+        let select = Select::newest(self.publisher.settings().breadcrumbs);
+        match Snapshot::of_region(region, select) {
+            Ok(snapshot) => report::breadcrumbs(&snapshot.breadcrumbs),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Sets a tag of this recording; see [`set_tag`](crate::set_tag) for that of the process.
+    pub fn set_tag(&self, key: &str, value: impl std::fmt::Display) {
+        // Formatted here, before any lock: it is code of the program's.
+        let value = value.to_string();
+        if let Some(region) = self.publisher.recording().region() {
+            region.set_tag(key, &value);
+        }
+    }
+
+    /// Removes a tag that was set at run time. Static tags, from builder or environment, stay.
+    pub fn remove_tag(&self, key: &str) {
+        if let Some(region) = self.publisher.recording().region() {
+            region.remove_tag(key);
+        }
+    }
+
+    /// The events of a recorder [in memory](Recorder::in_memory), oldest first. An installed
+    /// recorder keeps its reports in the spool, and answers with none.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event<'static>> {
+        self.publisher.events()
+    }
+
+    /// Calls `f`, and makes every panic of this thread meanwhile an event of this recorder instead
+    /// of the installed one's. It returns what `f` returned, or the payload of its panic.
+    ///
+    /// # Errors
+    /// The payload, as [`catch_unwind`](std::panic::catch_unwind) gives it.
+    pub fn watch<R>(&self, f: impl FnOnce() -> R) -> std::thread::Result<R> {
+        memory::watch(&self.publisher, f)
+    }
+}
+
+/// The layer's filter as one type whatever the subscriber: an opaque type may not name it.
+fn boxed<S: 'static>(filter: Targets) -> Box<dyn Filter<S> + Send + Sync> {
+    Box::new(filter)
+}

@@ -1,0 +1,244 @@
+//! The builder: every setting has a method of its name.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::publish::{Publisher, Sink};
+use super::reporter::Reporter;
+use super::state_dir::Opened;
+use super::{Recorder, exit, global, reporter, state_dir};
+use crate::config::{self, Flags, Origin, Overrides, Settings, SuperviseMode};
+use crate::detect::hook;
+use crate::record::{Identity, Plan, Recording, detach_in_forked_children, remember_main_name};
+
+/// Collects settings for [`install`](Builder::install). What is set here is the program's default:
+/// environment variables have the last word, see [`config`].
+#[derive(Debug, Clone, Default)]
+#[must_use = "nothing is recorded before `install`"]
+pub struct Builder {
+    code: Overrides,
+    /// Literals that could not be parsed, in words.
+    mistakes: Vec<String>,
+}
+
+/// Begins to configure a recorder.
+pub fn builder() -> Builder {
+    Builder::default()
+}
+
+impl Builder {
+    /// Whether anything may leave this machine.
+    pub fn enable_sentry(mut self, enable: bool) -> Builder {
+        self.code.enable_sentry = Some(enable);
+        self
+    }
+
+    /// Where to send: a Sentry DSN. A text that is none makes [`install`](Builder::install) fail.
+    pub fn dsn(mut self, dsn: &str) -> Builder {
+        self.code.dsn = config::parse::dsn(dsn);
+        if self.code.dsn.is_none() && !dsn.trim().is_empty() {
+            // Never shown: it may hold a key.
+            self.mistakes.push("dsn set in code: not a DSN, https://KEY@HOST/PROJECT".to_owned());
+        }
+        self
+    }
+
+    /// Version of the program, best as `name@version`.
+    pub fn release(mut self, release: impl Into<String>) -> Builder {
+        self.code.release = Some(release.into());
+        self
+    }
+
+    /// Where the program runs, such as `staging`. Without it, `prod` or `dev` is derived from the
+    /// release.
+    pub fn environment(mut self, environment: impl Into<String>) -> Builder {
+        self.code.environment = Some(environment.into());
+        self
+    }
+
+    /// The program's edition, `oss` or `enterprise`, which is added to the derived environment.
+    pub fn edition(mut self, edition: impl Into<String>) -> Builder {
+        self.code.edition = Some(edition.into());
+        self
+    }
+
+    /// Adds a static tag. Tags that are learned while the program runs are for
+    /// [`set_tag`](crate::set_tag).
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Builder {
+        self.code.tags.push((key.into(), value.into()));
+        self
+    }
+
+    /// Adds static tags.
+    pub fn tags<K, V>(mut self, tags: impl IntoIterator<Item = (K, V)>) -> Builder
+    where
+        K: Into<String>,
+        V: Into<String>,
+    {
+        let tags = tags.into_iter().map(|(key, value)| (key.into(), value.into()));
+        self.code.tags.extend(tags);
+        self
+    }
+
+    /// The key under which the watched program's first argument becomes a tag.
+    pub fn tag_subcommand(mut self, key: impl Into<String>) -> Builder {
+        self.code.tag_subcommand = Some(key.into());
+        self
+    }
+
+    /// Which events become breadcrumbs, as `Targets` writes it: `info,my_crate=debug`. A text that
+    /// is no filter makes [`install`](Builder::install) fail.
+    pub fn filter(mut self, filter: &str) -> Builder {
+        self.code.filter = config::parse::filter(filter);
+        if self.code.filter.is_none() {
+            self.mistakes
+                .push(format!("filter set in code: {filter:?} is not TARGET=LEVEL,... or LEVEL"));
+        }
+        self
+    }
+
+    /// How many breadcrumbs an event carries at most: 0 to 1000.
+    pub fn breadcrumbs(mut self, most: usize) -> Builder {
+        self.code.breadcrumbs = Some(most);
+        self
+    }
+
+    /// Bytes of the ring: 256 KiB to 256 MiB.
+    pub fn ring_size(mut self, bytes: u64) -> Builder {
+        self.code.ring_size = Some(bytes);
+        self
+    }
+
+    /// Bytes of raw standard error attached to a report.
+    pub fn stderr_tail(mut self, bytes: u64) -> Builder {
+        self.code.stderr_tail = Some(bytes);
+        self
+    }
+
+    /// Directory of spool and regions.
+    pub fn state_dir(mut self, directory: impl Into<PathBuf>) -> Builder {
+        self.code.state_dir = Some(directory.into());
+        self
+    }
+
+    /// Bytes of reports kept; 0 keeps none on disk.
+    pub fn spool_limit(mut self, bytes: u64) -> Builder {
+        self.code.spool_limit = Some(bytes);
+        self
+    }
+
+    /// Longest wait of a dying process for a silent server, where no monitor watches it.
+    pub fn flush(mut self, longest: Duration) -> Builder {
+        self.code.flush = Some(longest);
+        self
+    }
+
+    /// More key names whose values are scrubbed.
+    pub fn scrub_keys<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Builder {
+        self.code.scrub_keys.extend(keys.into_iter().map(Into::into));
+        self
+    }
+
+    /// How the program is to be watched.
+    pub fn supervise(mut self, mode: SuperviseMode) -> Builder {
+        self.code.supervise = Some(mode);
+        self
+    }
+
+    /// Whether sessions are sent, for crash-free rates.
+    pub fn sessions(mut self, send: bool) -> Builder {
+        self.code.sessions = Some(send);
+        self
+    }
+
+    /// Whether native crashes carry a minidump.
+    pub fn minidump(mut self, write: bool) -> Builder {
+        self.code.minidump = Some(write);
+        self
+    }
+
+    /// Starts recording: opens the region, sets the panic hook before the one that is there, and
+    /// starts the thread that writes reports.
+    ///
+    /// # Errors
+    /// Only for mistakes in the program: a literal that is no value of its setting, or a second
+    /// call. What the machine lacks costs a warning on standard error, not the start.
+    pub fn install(self) -> Result<Recorder, InstallError> {
+        static INSTALLED: AtomicBool = AtomicBool::new(false);
+        if let Some(mistake) = self.mistakes.into_iter().next() {
+            return Err(InstallError::BadLiteral { mistake });
+        }
+        let resolved =
+            config::resolve(&self.code, &|name| std::env::var_os(name), &Flags::default());
+        if let Some(problem) = resolved.problems.iter().find(|p| p.origin == Origin::Code) {
+            return Err(InstallError::BadLiteral { mistake: problem.to_string() });
+        }
+        if INSTALLED.swap(true, Ordering::AcqRel) {
+            return Err(InstallError::AlreadyInstalled);
+        }
+        resolved.problems.iter().for_each(|problem| global::warn(&problem.to_string()));
+        Ok(start(resolved.settings))
+    }
+}
+
+/// Opens everything and connects it.
+fn start(settings: Settings) -> Recorder {
+    remember_main_name();
+    let identity = identity(&settings);
+    if identity.start_ticks.is_none() && cfg!(target_os = "linux") {
+        global::warn("cannot read /proc: reports lack facts about the process");
+    }
+    let Opened { region, spool, place } = state_dir::open(&settings, &identity);
+    let plan = Plan { place, ring_bytes: settings.ring_size, identity: identity.clone() };
+    let recording = Arc::new(Recording::new(region, plan));
+    detach_in_forked_children(&recording);
+    let sink = spool.map_or(Sink::Nothing, Sink::Spool);
+    let publisher = Arc::new(Publisher::new(settings, identity, recording, sink));
+    let reporter = Reporter::start(Arc::clone(&publisher));
+    hook::install(reporter::sink(&publisher, &reporter));
+    global::set_installed(Arc::clone(publisher.recording()));
+    exit::register(publisher.clone(), reporter);
+    Recorder { publisher }
+}
+
+/// Who this process is, and the settings that a later reader of its region needs.
+fn identity(settings: &Settings) -> Identity {
+    Identity {
+        release: settings.release.clone(),
+        environment: settings.environment.clone(),
+        dsn: settings.dsn.as_ref().map(ToString::to_string),
+        static_tags: settings.tags.clone(),
+        scrub_keys: settings.scrub_keys.clone(),
+        breadcrumbs: settings.breadcrumbs,
+        ..Identity::of_this_process()
+    }
+}
+
+/// Why a recorder was not installed: a mistake in the program's code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InstallError {
+    /// A value given to the builder is none of its setting.
+    BadLiteral {
+        /// Which value, and what is accepted.
+        mistake: String,
+    },
+    /// This process has a recorder.
+    AlreadyInstalled,
+}
+
+impl fmt::Display for InstallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InstallError::BadLiteral { mistake } => f.write_str(mistake),
+            InstallError::AlreadyInstalled => {
+                f.write_str("this process has a recorder: install one, once, in main")
+            }
+        }
+    }
+}
+
+impl std::error::Error for InstallError {}

@@ -1,0 +1,60 @@
+//! What is one per process: the installed recording, tags set before there is one, and warnings.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::record::Recording;
+
+static INSTALLED: OnceLock<Arc<Recording>> = OnceLock::new();
+
+/// Tags set before `install`, in order.
+static EARLY: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+
+/// Makes a recording the process's own, and gives it the tags set so far.
+pub(super) fn set_installed(recording: Arc<Recording>) {
+    let mut early = EARLY.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(region) = recording.region() {
+        for (key, value) in early.drain(..) {
+            region.set_tag(&key, &value);
+        }
+    }
+    // Under the lock: a tag is either in `early` before the drain, or finds this.
+    let _ = INSTALLED.set(recording);
+}
+
+/// Sets a tag of every report this process makes from now on, whatever it dies of. From any thread,
+/// at any time; before `install` it is kept for it.
+///
+/// Of a key 200 bytes are kept and of a value 800; a region holds 64 keys. Characters that the
+/// protocol does not take are mended in the report.
+pub fn set_tag(key: &str, value: impl Display) {
+    // Formatted here, before any lock: it is code of the program's.
+    let value = value.to_string();
+    if INSTALLED.get().is_none() {
+        let mut early = EARLY.lock().unwrap_or_else(PoisonError::into_inner);
+        // `install` may have come in between.
+        if INSTALLED.get().is_none() {
+            early.retain(|(earlier, _)| earlier != key);
+            early.push((key.to_owned(), value));
+            return;
+        }
+    }
+    if let Some(region) = INSTALLED.get().and_then(|recording| recording.region()) {
+        region.set_tag(key, &value);
+    }
+}
+
+/// Removes a tag that [`set_tag`] set. Static tags, from builder or environment, stay.
+pub fn remove_tag(key: &str) {
+    EARLY.lock().unwrap_or_else(PoisonError::into_inner).retain(|(earlier, _)| earlier != key);
+    if let Some(region) = INSTALLED.get().and_then(|recording| recording.region()) {
+        region.remove_tag(key);
+    }
+}
+
+/// One line on standard error, in one write; where there is none, it is lost.
+pub(super) fn warn(text: &str) {
+    let line = format!("lastwords: {text}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}

@@ -1,0 +1,206 @@
+//! The thread that writes reports, so that a panicking thread does not have to.
+//!
+//! **Guarantee:** a panicking thread only wakes this one and waits, at most [`LONGEST_WAIT`]; what
+//! it holds (the allocator, `backtrace`'s lock, standard error) cannot block it for longer, and its
+//! stack, which may be small, is not used for symbolication. Where there is no such thread (it
+//! could not be started, or the process is a forked child), the panicking thread does the work
+//! itself.
+//!
+//! The thread is named `lastwords`, takes no signals, and sleeps until a panic.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use super::publish::Publisher;
+use crate::detect::hook::{self, Sink};
+use crate::record::Region;
+
+/// The longest time a panicking or exiting thread waits for its report. It is reached only where
+/// that thread holds what the report needs, or where the debug info of the program takes that long
+/// to read.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// A handle to the thread.
+pub(super) struct Reporter {
+    /// `None` where it could not be started.
+    thread: Option<Thread>,
+    /// The process it runs in: a forked child has none.
+    process: u32,
+    /// Counts the rounds it has made; who waits for a report sleeps on it.
+    rounds: AtomicU32,
+}
+
+impl Reporter {
+    /// Starts the thread.
+    pub(super) fn start(publisher: Arc<Publisher>) -> Arc<Reporter> {
+        let (send, receive) = std::sync::mpsc::sync_channel::<Arc<Reporter>>(1);
+        let started = spawn_without_signals(move || {
+            hook::ignore_this_thread();
+            if let Ok(reporter) = receive.recv() {
+                reporter.work(&publisher);
+            }
+        });
+        if let Err(error) = &started {
+            super::global::warn(&format!(
+                "cannot start a thread ({error}): panics report themselves"
+            ));
+        }
+        let thread = started.ok();
+        let process = std::process::id();
+        let reporter = Arc::new(Reporter { thread, process, rounds: AtomicU32::new(0) });
+        let _ = send.send(Arc::clone(&reporter));
+        reporter
+    }
+
+    /// Whether the thread runs in this process.
+    fn is_here(&self) -> bool {
+        self.thread.is_some() && self.process == std::process::id()
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.unpark();
+        }
+    }
+
+    /// Reports panics as they come, for ever.
+    fn work(&self, publisher: &Publisher) {
+        loop {
+            if let Some(region) = publisher.recording().existing_region() {
+                publisher.publish_pending(region);
+            }
+            publisher.correct_settled();
+            self.rounds.fetch_add(1, Ordering::Release);
+            wait::wake_all(&self.rounds);
+            match publisher.next_correction() {
+                Some(time) => std::thread::park_timeout(time),
+                None => std::thread::park(),
+            }
+        }
+    }
+
+    /// Sleeps until `done` says so, looking after each round, for at most [`LONGEST_WAIT`].
+    fn wait_until(&self, done: impl Fn() -> bool) {
+        let begun = Instant::now();
+        loop {
+            let round = self.rounds.load(Ordering::Acquire);
+            let left = LONGEST_WAIT.saturating_sub(begun.elapsed());
+            if done() || left.is_zero() {
+                return;
+            }
+            wait::wait(&self.rounds, round, left);
+        }
+    }
+
+    /// Waits until no panic of `region` is left to report. For a process that is about to exit.
+    pub(super) fn finish(&self, publisher: &Publisher, region: &Region) {
+        if !self.is_here() {
+            return publisher.publish_pending(region);
+        }
+        // A thread may be in the hook, between its slot and waking this one.
+        let begun = Instant::now();
+        while region.has_pending_panics() && begun.elapsed() < LONGEST_WAIT {
+            let round = self.rounds.load(Ordering::Acquire);
+            self.wake();
+            wait::wait(&self.rounds, round, Duration::from_millis(10));
+            let gave_up = self.rounds.load(Ordering::Acquire).wrapping_sub(round) > 0
+                && !region.has_incomplete_panics();
+            if gave_up {
+                return;
+            }
+        }
+    }
+}
+
+/// The sink of the installed recorder: panics are handed to the reporter.
+pub(super) fn sink(publisher: &Arc<Publisher>, reporter: &Arc<Reporter>) -> Sink {
+    let recording = Arc::clone(publisher.recording());
+    let (publisher, reporter) = (Arc::clone(publisher), Arc::clone(reporter));
+    let publish = Box::new(move |region: &Region, number: u64| {
+        if reporter.is_here() {
+            reporter.wake();
+            reporter.wait_until(|| publisher.is_done(number));
+        } else {
+            publisher.publish_pending(region);
+        }
+    });
+    Sink { recording, publish }
+}
+
+/// The sink of a recorder without a thread of its own: panics report themselves.
+pub(super) fn inline_sink(publisher: &Arc<Publisher>) -> Sink {
+    let recording = Arc::clone(publisher.recording());
+    let publisher = Arc::clone(publisher);
+    let publish = Box::new(move |region: &Region, _| publisher.publish_pending(region));
+    Sink { recording, publish }
+}
+
+/// Starts a thread that no signal is delivered to: which thread handles a signal is the program's
+/// affair.
+fn spawn_without_signals(work: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
+    let spawn = || std::thread::Builder::new().name("lastwords".to_owned()).spawn(work);
+    let handle = with_signals_blocked(spawn)?;
+    Ok(handle.thread().clone())
+}
+
+#[cfg(unix)]
+fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
+    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigfillset` initialises `all` before it is read, `pthread_sigmask` writes the mask
+    // that was in force into `before`, and both live until the end of this function.
+    let blocked = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) == 0
+    };
+    let result = f();
+    if blocked {
+        // SAFETY: `before` was written by the successful call above.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
+        }
+    }
+    result
+}
+
+#[cfg(not(unix))]
+fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
+/// Sleeping on a number without allocating and without a lock.
+#[cfg(target_os = "linux")]
+mod wait {
+    use std::sync::atomic::AtomicU32;
+    use std::time::Duration;
+
+    use rustix::thread::futex::{self, Flags};
+
+    /// Sleeps while `number` is `value`, for at most `longest`.
+    pub(super) fn wait(number: &AtomicU32, value: u32, longest: Duration) {
+        let timeout = rustix::time::Timespec::try_from(longest).ok();
+        // Woken, interrupted, timed out or too late: the caller looks again.
+        let _ = futex::wait(number, Flags::PRIVATE, value, timeout.as_ref());
+    }
+
+    pub(super) fn wake_all(number: &AtomicU32) {
+        let _ = futex::wake(number, Flags::PRIVATE, i32::MAX as u32);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod wait {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    pub(super) fn wait(number: &AtomicU32, value: u32, longest: Duration) {
+        if number.load(Ordering::Acquire) == value {
+            std::thread::sleep(longest.min(Duration::from_micros(500)));
+        }
+    }
+
+    pub(super) fn wake_all(_number: &AtomicU32) {}
+}

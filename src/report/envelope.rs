@@ -1,0 +1,398 @@
+//! Envelopes: the files of the spool and the bodies of requests.
+//!
+//! [`Envelope::to_bytes`] writes one header line, then for each item a header line with the exact
+//! length of its payload, the payload and a newline. The envelope's header names the event; it has
+//! no `sent_at` until [`Envelope::set_sent_at`], and a DSN only if one was given.
+//!
+//! [`Envelope::parse`] reads files that anybody may have written: it never panics, allocates in
+//! proportion to the file and not to what it announces, and its errors say which item is wrong and why. Unknown headers and
+//! items are kept as they are, so that a newer version's files pass through.
+//!
+//! Not offered: typed items, compression.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use sentry::types::Uuid;
+use serde_json::{Map, Value};
+
+use super::mend;
+
+/// Data sent beside an event, such as the end of a program's stderr.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// The file name it is shown under.
+    pub filename: String,
+    /// Its media type, e.g. `text/plain`.
+    pub content_type: String,
+    /// Its bytes.
+    pub data: Vec<u8>,
+}
+
+/// An envelope: what is sent in one request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Envelope {
+    header: Map<String, Value>,
+    /// The items, in order.
+    pub items: Vec<Item>,
+}
+
+/// One item of an envelope.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    header: Map<String, Value>,
+    payload: Vec<u8>,
+}
+
+impl Envelope {
+    /// An envelope about the event `id`, without items.
+    #[must_use]
+    pub fn new(id: Uuid) -> Envelope {
+        let mut header = Map::new();
+        header.insert("event_id".to_owned(), Value::from(id.simple().to_string()));
+        Envelope { header, items: Vec::new() }
+    }
+
+    /// Names the DSN it is meant for. The DSN is not checked.
+    #[must_use]
+    pub fn with_dsn(mut self, dsn: &str) -> Envelope {
+        self.header.insert("dsn".to_owned(), Value::from(dsn));
+        self
+    }
+
+    /// Sets the time it is sent, which the server compares with its own clock.
+    pub fn set_sent_at(&mut self, time: SystemTime) {
+        let time = time::OffsetDateTime::from(mend::timestamp(time));
+        if let Ok(text) = time.format(&time::format_description::well_known::Rfc3339) {
+            self.header.insert("sent_at".to_owned(), Value::from(text));
+        }
+    }
+
+    /// Adds an event, given as the bytes of a JSON object.
+    pub fn push_event(&mut self, json: Vec<u8>) {
+        let mut header = Map::new();
+        header.insert("type".to_owned(), Value::from("event"));
+        header.insert("content_type".to_owned(), Value::from("application/json"));
+        self.items.push(Item { header, payload: json });
+    }
+
+    /// Adds an attachment.
+    pub fn push_attachment(&mut self, attachment: &Attachment) {
+        let mut header = Map::new();
+        header.insert("type".to_owned(), Value::from("attachment"));
+        header.insert("filename".to_owned(), Value::from(attachment.filename.as_str()));
+        header.insert("content_type".to_owned(), Value::from(attachment.content_type.as_str()));
+        self.items.push(Item { header, payload: attachment.data.clone() });
+    }
+
+    /// The id of the event it is about, if its header names one.
+    #[must_use]
+    pub fn event_id(&self) -> Option<Uuid> {
+        Uuid::parse_str(self.header.get("event_id")?.as_str()?).ok()
+    }
+
+    /// The DSN it is meant for, if its header names one. It is untrusted where the envelope was
+    /// parsed.
+    #[must_use]
+    pub fn dsn(&self) -> Option<&str> {
+        self.header.get("dsn")?.as_str()
+    }
+
+    /// The event of its first event item.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvelopeError::NoEvent`] if there is none, [`EnvelopeError::Event`] if it is not a JSON
+    /// object.
+    pub fn event(&self) -> Result<Map<String, Value>, EnvelopeError> {
+        let item = self.items.iter().find(|item| item.ty() == "event");
+        let item = item.ok_or(EnvelopeError::NoEvent)?;
+        serde_json::from_slice(&item.payload).map_err(|source| EnvelopeError::Event { source })
+    }
+
+    /// The envelope as bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let payloads: usize = self.items.iter().map(|item| item.payload.len() + 128).sum();
+        let mut bytes = Vec::with_capacity(payloads + 256);
+        line(&mut bytes, &self.header);
+        for item in &self.items {
+            let mut header = item.header.clone();
+            header.insert("length".to_owned(), Value::from(item.payload.len()));
+            line(&mut bytes, &header);
+            bytes.extend_from_slice(&item.payload);
+            bytes.push(b'\n');
+        }
+        bytes
+    }
+
+    /// Reads an envelope.
+    ///
+    /// An item without `length` ends at the next newline, as the protocol has it; the newline
+    /// behind the last payload may be missing.
+    ///
+    /// # Errors
+    ///
+    /// The first [`EnvelopeError`] met; items are counted from 1.
+    pub fn parse(bytes: &[u8]) -> Result<Envelope, EnvelopeError> {
+        let (first, mut rest) = split_line(bytes);
+        if first.trim_ascii().is_empty() {
+            return Err(EnvelopeError::Empty);
+        }
+        let header =
+            serde_json::from_slice(first).map_err(|source| EnvelopeError::Header { source })?;
+        let mut items = Vec::new();
+        while let Some(behind) = next_item(rest) {
+            let (item, after) = Item::parse(behind, items.len() + 1)?;
+            items.push(item);
+            rest = after;
+        }
+        Ok(Envelope { header, items })
+    }
+}
+
+impl Item {
+    /// The item's type: `event`, `attachment`, ...; empty where its header has none.
+    #[must_use]
+    pub fn ty(&self) -> &str {
+        self.header.get("type").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The file name of an attachment.
+    #[must_use]
+    pub fn filename(&self) -> Option<&str> {
+        self.header.get("filename")?.as_str()
+    }
+
+    /// The item's content.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    fn parse(bytes: &[u8], number: usize) -> Result<(Item, &[u8]), EnvelopeError> {
+        let (line, body) = split_line(bytes);
+        let mut header: Map<String, Value> = serde_json::from_slice(line)
+            .map_err(|source| EnvelopeError::ItemHeader { item: number, source })?;
+        let length = match header.remove("length") {
+            None | Some(Value::Null) => {
+                let (payload, rest) = split_line(body);
+                return Ok((Item { header, payload: payload.to_vec() }, rest));
+            }
+            Some(length) => length
+                .as_u64()
+                .ok_or_else(|| EnvelopeError::Length { item: number, found: length.to_string() })?,
+        };
+        let short = EnvelopeError::Short { item: number, length, found: body.len() };
+        let length = usize::try_from(length).ok().filter(|length| *length <= body.len());
+        let (payload, rest) = body.split_at(length.ok_or(short)?);
+        let rest = match rest {
+            [] => rest,
+            [b'\n', rest @ ..] => rest,
+            _ => return Err(EnvelopeError::Unterminated { item: number }),
+        };
+        Ok((Item { header, payload: payload.to_vec() }, rest))
+    }
+}
+
+/// Where the next item begins; blank lines between items are passed over. `None` at the end.
+fn next_item(mut rest: &[u8]) -> Option<&[u8]> {
+    while let [b'\n', after @ ..] = rest {
+        rest = after;
+    }
+    (!rest.is_empty()).then_some(rest)
+}
+
+/// The bytes before the first newline, and those behind it.
+fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    match bytes.iter().position(|byte| *byte == b'\n') {
+        Some(end) => (&bytes[..end], &bytes[end + 1..]),
+        None => (bytes, &[]),
+    }
+}
+
+fn line(bytes: &mut Vec<u8>, header: &Map<String, Value>) {
+    // A map of JSON values always has a JSON text, and that text has no newline.
+    bytes.extend_from_slice(serde_json::to_string(header).unwrap_or_default().as_bytes());
+    bytes.push(b'\n');
+}
+
+/// Why a file is not an envelope, or has no event.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// The file has no first line.
+    Empty,
+    /// The first line is not a JSON object.
+    Header {
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The header of an item is not a JSON object.
+    ItemHeader {
+        /// The item, from 1.
+        item: usize,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The length of an item is not a number of bytes.
+    Length {
+        /// The item, from 1.
+        item: usize,
+        /// What stands there instead.
+        found: String,
+    },
+    /// The file ends inside an item.
+    Short {
+        /// The item, from 1.
+        item: usize,
+        /// Bytes that its header announces.
+        length: u64,
+        /// Bytes that are left.
+        found: usize,
+    },
+    /// The payload of an item goes on behind its length.
+    Unterminated {
+        /// The item, from 1.
+        item: usize,
+    },
+    /// There is no item of type `event`.
+    NoEvent,
+    /// The event is not a JSON object.
+    Event {
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+impl fmt::Display for EnvelopeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("the envelope is empty"),
+            Self::Header { .. } => f.write_str("the envelope's header is not a JSON object"),
+            Self::ItemHeader { item, .. } => {
+                write!(f, "the header of item {item} is not a JSON object")
+            }
+            Self::Length { item, found } => {
+                write!(f, "the length of item {item} is {found}, not a number of bytes")
+            }
+            Self::Short { item, length, found } => {
+                write!(f, "item {item} announces {length} bytes, but {found} are left")
+            }
+            Self::Unterminated { item } => {
+                write!(f, "item {item} has no newline where its length ends")
+            }
+            Self::NoEvent => f.write_str("the envelope has no item of type `event`"),
+            Self::Event { .. } => f.write_str("the event is not a JSON object"),
+        }
+    }
+}
+
+impl std::error::Error for EnvelopeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Header { source } | Self::ItemHeader { source, .. } | Self::Event { source } => {
+                Some(source)
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id() -> Uuid {
+        Uuid::from_u128(0x1234)
+    }
+
+    fn envelope() -> Envelope {
+        let mut envelope = Envelope::new(id());
+        envelope.push_event(b"{\"level\":\"fatal\"}".to_vec());
+        envelope.push_attachment(&Attachment {
+            filename: "stderr.txt".to_owned(),
+            content_type: "text/plain".to_owned(),
+            data: b"a\n\nb\n".to_vec(),
+        });
+        envelope
+    }
+
+    #[test]
+    fn the_bytes_are_what_the_protocol_wants() {
+        let text = String::from_utf8(envelope().to_bytes()).unwrap();
+        assert_eq!(
+            text,
+            "{\"event_id\":\"00000000000000000000000000001234\"}\n\
+             {\"content_type\":\"application/json\",\"length\":17,\"type\":\"event\"}\n\
+             {\"level\":\"fatal\"}\n\
+             {\"content_type\":\"text/plain\",\"filename\":\"stderr.txt\",\"length\":5,\
+             \"type\":\"attachment\"}\na\n\nb\n\n"
+        );
+    }
+
+    #[test]
+    fn the_sdk_reads_what_we_write() {
+        let mut sent = envelope().with_dsn("https://key@host.invalid/1");
+        sent.set_sent_at(SystemTime::UNIX_EPOCH);
+        let theirs = sentry::Envelope::from_slice(&sent.to_bytes()).unwrap();
+        assert_eq!(theirs.uuid(), Some(&id()));
+        assert_eq!(theirs.items().count(), 2);
+    }
+
+    #[test]
+    fn an_item_without_length_ends_at_its_line() {
+        let parsed = Envelope::parse(b"{}\n{\"type\":\"event\"}\n{\"a\":1}\n").unwrap();
+        assert_eq!(parsed.event().unwrap()["a"], 1);
+        assert_eq!(parsed.event_id(), None);
+    }
+
+    #[test]
+    fn errors_say_which_item_and_why() {
+        let cases = [
+            (&b""[..], "the envelope is empty"),
+            (b"[]\n", "the envelope's header is not a JSON object"),
+            (b"{}\nx\n", "the header of item 1 is not a JSON object"),
+            (b"{}\n{\"length\":-1}\n", "the length of item 1 is -1, not a number of bytes"),
+            (b"{}\n{\"length\":9}\nab", "item 1 announces 9 bytes, but 2 are left"),
+            (b"{}\n{\"length\":1}\nab", "item 1 has no newline where its length ends"),
+        ];
+        for (bytes, message) in cases {
+            assert_eq!(Envelope::parse(bytes).unwrap_err().to_string(), message);
+        }
+        let none = Envelope::new(id()).event().unwrap_err();
+        assert_eq!(none.to_string(), "the envelope has no item of type `event`");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(payloads in prop::collection::vec(
+            prop::collection::vec(any::<u8>(), 0..64), 0..4)) {
+            let mut written = Envelope::new(id());
+            for data in payloads {
+                written.push_attachment(&Attachment {
+                    filename: "a\n\"b".to_owned(),
+                    content_type: String::new(),
+                    data,
+                });
+            }
+            prop_assert_eq!(Envelope::parse(&written.to_bytes()).unwrap(), written);
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
+            let _ = Envelope::parse(&bytes).map(|envelope| envelope.event());
+        }
+
+        #[test]
+        fn damaged_envelopes_are_read_without_panic(at in 0usize..200, byte: u8, end in 0usize..200) {
+            let mut bytes = envelope().to_bytes();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            bytes.truncate(end.max(1));
+            let _ = Envelope::parse(&bytes).map(|envelope| envelope.event());
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What makes two reports the same issue.
+//!
+//! With a stack the server's own grouping stays in force, split by the innermost function of the
+//! program: `["{{ default }}", "service::ingest::parse_batch"]`. A server that ignores stacks then
+//! still splits by place. Without a usable stack (no frame has a function) the fingerprint is our
+//! own: type, file of the panic and message, with every number in the message replaced, so that
+//! `index 7` and `index 12` are one issue.
+//!
+//! Not offered: lines in a fingerprint. They move with every edit above them.
+
+use std::borrow::Cow;
+
+use super::{cut, limits};
+use crate::detect::{Crash, Exception};
+
+/// The place in a fingerprint where the server puts its own grouping.
+const DEFAULT: &str = "{{ default }}";
+
+/// The fingerprint of a crash: that of its first exception.
+pub fn fingerprint(crash: &Crash) -> Vec<Cow<'static, str>> {
+    let Some(exception) = crash.exceptions.first() else {
+        return vec![Cow::Borrowed(DEFAULT)];
+    };
+    match place(exception) {
+        Some(function) => vec![
+            Cow::Borrowed(DEFAULT),
+            Cow::Owned(cut::to_chars(function, limits::FUNCTION_CHARS)),
+        ],
+        None => own(exception),
+    }
+}
+
+/// The innermost function of the program; where none is the program's, the innermost there is.
+fn place(exception: &Exception) -> Option<&str> {
+    let named = |in_app: bool| {
+        exception
+            .frames
+            .iter()
+            .filter(|frame| frame.in_app || !in_app)
+            .filter_map(|frame| frame.function.as_deref())
+            .find(|function| !function.is_empty())
+    };
+    named(true).or_else(|| named(false))
+}
+
+fn own(exception: &Exception) -> Vec<Cow<'static, str>> {
+    let mut parts = vec![Cow::Owned(cut::to_chars(&exception.ty, limits::TYPE_CHARS))];
+    if let Some(place) = &exception.location {
+        parts.push(Cow::Owned(cut::to_chars(&place.file, limits::MODULE_CHARS)));
+    }
+    let message = without_numbers(exception.value.lines().next().unwrap_or_default());
+    parts.push(Cow::Owned(cut::to_chars(&message, limits::MODULE_CHARS)));
+    parts
+}
+
+/// Replaces every word that has a digit, hexadecimal numbers and UUIDs among them, by `#`.
+fn without_numbers(message: &str) -> String {
+    let mut result = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(start) = rest.find(|c: char| c.is_alphanumeric()) {
+        result.push_str(&rest[..start]);
+        let word = &rest[start..];
+        let end = word
+            .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))
+            .unwrap_or(word.len());
+        let numeric = word[..end].contains(|c: char| c.is_ascii_digit());
+        result.push_str(if numeric { "#" } else { &word[..end] });
+        rest = &word[end..];
+    }
+    result.push_str(rest);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::{Frame, Location, Mechanism};
+
+    fn exception(frames: &[(&str, bool)]) -> Exception {
+        Exception {
+            ty: "panic".to_owned(),
+            value: "index 7 out of 0x1f\nmore".to_owned(),
+            mechanism: Mechanism::Panic,
+            location: Some(Location { file: "src/a.rs".to_owned(), line: 1, column: 1 }),
+            frames: frames
+                .iter()
+                .map(|&(function, in_app)| Frame {
+                    function: Some(function.to_owned()).filter(|f| !f.is_empty()),
+                    in_app,
+                    ..Frame::default()
+                })
+                .collect(),
+            frames_elided: 0,
+        }
+    }
+
+    #[test]
+    fn the_programs_innermost_function_splits_the_default() {
+        let stack = exception(&[("core::f", false), ("", true), ("a::b", true), ("a::c", true)]);
+        assert_eq!(place(&stack), Some("a::b"));
+        assert_eq!(place(&exception(&[("core::f", false)])), Some("core::f"));
+    }
+
+    #[test]
+    fn without_a_stack_the_message_counts_without_its_numbers() {
+        assert_eq!(own(&exception(&[])), ["panic", "src/a.rs", "index # out of #"]);
+        assert_eq!(place(&exception(&[("", true)])), None);
+    }
+
+    #[test]
+    fn ids_are_numbers() {
+        let message = "user 6f9619ff-8b86-d011-b42d-00c04fc964ff: née_x9 left";
+        assert_eq!(without_numbers(message), "user #: # left");
+    }
+}
