@@ -200,8 +200,9 @@ impl Usage {
         }
         let text = self.0.render().to_string();
         match text.strip_prefix("error: ") {
-            Some(mistake) => eprint!("lastwords: {mistake}"),
-            None => eprint!("{text}"),
+            Some(mistake) => exit::say(mistake.trim_end()),
+            // The help, since nothing at all was asked for.
+            None => drop(self.0.print()),
         }
         exit::USAGE.into()
     }

@@ -1,8 +1,13 @@
 //! Everything that can end the command early. A message names the offending value and the rule it
 //! broke, or the names that would have been right; causes travel as the source.
 
+use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
+
+use lastwords::deliver::SpoolError;
+
+use super::store::Unreadable;
 
 /// Why the command could not do what was asked.
 #[derive(Debug)]
@@ -29,18 +34,13 @@ pub enum Error {
         looked_in: String,
     },
     /// The spool could not be read.
-    Spool {
-        /// Its directory.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    Spool(SpoolError),
     /// A report could not be read.
     Report {
         /// Its file.
         path: PathBuf,
         /// Why not.
-        source: super::store::Unreadable,
+        source: Unreadable,
     },
     /// Standard output could not be written.
     Output(io::Error),
@@ -64,7 +64,7 @@ impl std::fmt::Display for Error {
                 write!(f, "\ngive more digits of one of them")
             }
             Self::Empty { looked_in } => write!(f, "no report to show: {looked_in}"),
-            Self::Spool { path, .. } => write!(f, "cannot read the spool {}", path.display()),
+            Self::Spool(_) => write!(f, "cannot read the spool"),
             Self::Report { path, .. } => write!(f, "cannot read the report {}", path.display()),
             Self::Output(_) => write!(f, "cannot write to standard output"),
         }
@@ -85,11 +85,23 @@ fn named(f: &mut std::fmt::Formatter<'_>, ids: &[String]) -> std::fmt::Result {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Spool { source, .. } | Self::Output(source) => Some(source),
+            Self::Spool(source) => Some(source),
+            Self::Output(source) => Some(source),
             Self::Report { source, .. } => Some(source),
             Self::Unknown { .. } | Self::Ambiguous { .. } | Self::Empty { .. } => None,
         }
     }
+}
+
+/// An error and its causes as one sentence.
+pub fn sentence(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(sentence, ": {error}");
+        cause = error.source();
+    }
+    sentence
 }
 
 impl From<io::Error> for Error {

@@ -1,11 +1,9 @@
 //! The exit codes, which scripts may rely on, and the one place that decides between them.
 
-use std::error::Error as _;
-use std::fmt::Write as _;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
-use super::error::Error;
+use super::error::{Error, sentence};
 use super::output::Output;
 use super::text::escape;
 
@@ -29,22 +27,14 @@ pub fn conclude(outcome: Result<(), Error>, out: Output) -> ExitCode {
         }
         Err(error) => error,
     };
+    // What was printed before the mistake comes before it.
     drop(out);
-    eprintln!("lastwords: {}", escape_lines(&chain(&error)));
+    say(&sentence(&error));
     FAILED.into()
 }
 
-/// An error and its causes as one sentence.
-fn chain(error: &Error) -> String {
-    let mut sentence = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(sentence, ": {error}");
-        cause = error.source();
-    }
-    sentence
-}
-
-fn escape_lines(text: &str) -> String {
-    text.split('\n').map(escape).collect::<Vec<_>>().join("\n")
+/// Says something on standard error, escaped line by line. If nobody listens, nothing is said.
+pub fn say(text: &str) {
+    let lines = text.split('\n').map(escape).collect::<Vec<_>>().join("\n");
+    let _ = writeln!(std::io::stderr(), "lastwords: {lines}");
 }

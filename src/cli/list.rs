@@ -4,12 +4,12 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::args::ListArgs;
-use super::error::Error;
+use super::error::{Error, sentence};
 use super::event::Event;
 use super::output::Output;
-use super::store::{Report, State, Store, Unreadable};
-use super::text::{Line, Role, cut_end, cut_start, escape, width};
-use super::{clock, json};
+use super::store::{Report, Store, Unreadable};
+use super::text::{Line, Role, cut_end, cut_start, width};
+use super::{clock, exit, json};
 
 /// How many digits of an id are shown at least.
 const SHORT_ID: usize = 8;
@@ -18,11 +18,11 @@ const SHORT_ID: usize = 8;
 pub fn run(args: &ListArgs, store: &Store, out: &mut Output) -> Result<(), Error> {
     let reports = store.reports()?;
     if reports.is_empty() {
-        eprintln!("lastwords: no reports: {}", escape(&store.nothing_found()));
+        exit::say(&format!("no reports: {}", store.nothing_found()));
     }
     let digits = short_length(&reports);
     for report in &reports {
-        let event = read(report);
+        let event = read(store, report);
         if args.json {
             print_json(report, event, out)?;
         } else {
@@ -32,8 +32,8 @@ pub fn run(args: &ListArgs, store: &Store, out: &mut Output) -> Result<(), Error
     Ok(())
 }
 
-fn read(report: &Report) -> Result<Event, Unreadable> {
-    Event::parse(&report.event()?).map_err(Unreadable::NotJson)
+fn read(store: &Store, report: &Report) -> Result<Event, Unreadable> {
+    Event::parse(&store.event(report)?).map_err(Unreadable::NotJson)
 }
 
 /// How many digits tell every id from every other.
@@ -68,7 +68,7 @@ fn print(
             out.wrapped(&head, indent)?;
             let mut note = Line::new();
             note.push(Role::Plain, &" ".repeat(indent));
-            note.push(Role::Warning, &format!("unreadable: {problem}"));
+            note.push(Role::Warning, &format!("unreadable: {}", sentence(&problem)));
             note.push(Role::Quiet, &format!("  {}", report.path.display()));
             out.wrapped(&note, indent)?;
         }
@@ -86,8 +86,9 @@ fn push_facts(line: &mut Line, report: &Report, level: Option<&str>) {
     line.push(Role::Plain, &when).pad_to(start + 29, 2);
     let age = report.time.map(|time| clock::age(OffsetDateTime::now_utc(), time));
     line.push(Role::Quiet, &age.unwrap_or_default()).pad_to(start + 38, 2);
-    let role = if report.state == State::Waiting { Role::Warning } else { Role::Quiet };
-    line.push(role, report.state.word()).pad_to(start + 45, 0);
+    let (role, state) =
+        if report.sent { (Role::Quiet, "sent") } else { (Role::Warning, "waiting") };
+    line.push(role, state).pad_to(start + 45, 0);
 }
 
 /// Release and environment.
@@ -105,7 +106,9 @@ fn what_and_where(event: &Event, indent: usize, columns: Option<usize>) -> Line 
     let what = event.what();
     let what = what.lines().next().unwrap_or_default();
     let room = columns.map_or(usize::MAX, |columns| columns.saturating_sub(indent));
-    let place = place.map(|place| format!("  in {}", cut_start(place, room / 2)));
+    // The place gives way to what happened, down to a third of the line.
+    let share = room.saturating_sub(width(what) + "  in ".len()).max(room / 3);
+    let place = place.map(|place| format!("  in {}", cut_start(place, share)));
     let left = room.saturating_sub(place.as_deref().map_or(0, width));
     let mut line = Line::new();
     line.push(Role::Plain, &" ".repeat(indent)).push(Role::Plain, &cut_end(what, left));
@@ -131,13 +134,13 @@ fn print_json(
     event: Result<Event, Unreadable>,
     out: &mut Output,
 ) -> Result<(), Error> {
-    let problem = event.as_ref().err().map(Unreadable::to_string);
+    let problem = event.as_ref().err().map(|problem| sentence(problem));
     let event = event.unwrap_or_default();
     let exception = event.exceptions.first();
     let place = event.place();
     let line = json!({
         "id": report.id,
-        "state": report.state.word(),
+        "state": if report.sent { "sent" } else { "waiting" },
         "time": report.time.map(clock::rfc3339),
         "level": event.level,
         "platform": event.platform,
@@ -161,8 +164,7 @@ mod tests {
     use super::*;
 
     fn report(id: &str) -> Report {
-        let state = State::Waiting;
-        Report { id: id.into(), state, time: None, path: "x".into(), size: 0 }
+        Report { id: id.into(), sent: false, time: None, path: "x".into(), size: 0 }
     }
 
     #[test]
@@ -185,7 +187,7 @@ mod tests {
             line.trimmed().map(|(_, text)| text).collect::<String>()
         };
         assert_eq!(at(None), "    panic: index out of bounds  in service::ingest::parse");
-        assert_eq!(at(Some(50)), "    panic: index out o…  in service::ingest::parse");
-        assert_eq!(at(Some(30)), "    panic:…  in …ngest::parse");
+        assert_eq!(at(Some(50)), "    panic: index out of bounds  in …:ingest::parse");
+        assert_eq!(at(Some(30)), "    panic: index…  in …::parse");
     }
 }

@@ -34,7 +34,7 @@
 //! the copy. Threads share no cache line but the counter's, and that one only when a block is full.
 
 use super::layout::{BLOCK_HEADER_WORDS, BLOCKS, NAME_BYTES};
-use super::sync::{AtomicU64, Ordering, Words, fence};
+use super::sync::{Ordering, Words, fence};
 
 /// How many tickets old a lease may be when a record is written under it.
 pub(crate) const STALE: u64 = BLOCKS as u64 / 4;
@@ -296,7 +296,7 @@ impl<'a, W: Words> Ring<'a, W> {
     #[cfg(test)]
     pub(crate) fn read_block(&self, index: usize) -> Option<(State, Vec<u64>)> {
         let block = self.place.blocks + index * self.place.block_words;
-        let state_word: &AtomicU64 = self.words.word(block);
+        let state_word = self.words.word(block);
         let before = State::unpack(state_word.load(Ordering::Acquire));
         let words = (0..before.committed.min(self.place.block_words))
             .map(|i| self.words.word(block + i).load(Ordering::Relaxed))

@@ -70,7 +70,7 @@ fn heading(event: &Event, shown: usize, out: &mut Output) -> Result<(), Error> {
 /// What can be missing: the count in the `lastwords` context, what is counted, what became of it.
 const LOSSES: [(&str, &str, &str); 7] = [
     ("breadcrumbs_overwritten", "older breadcrumb", "overwritten"),
-    ("breadcrumbs_beyond_limit", "older breadcrumb", "beyond the limit of a report"),
+    ("breadcrumbs_beyond_limit", "older breadcrumb", "left out by the breadcrumb limit"),
     ("breadcrumbs_trimmed", "older breadcrumb", "left out to make the report small enough"),
     ("breadcrumbs_torn", "breadcrumb", "torn by the death"),
     ("breadcrumbs_dropped", "breadcrumb", "dropped for want of room"),

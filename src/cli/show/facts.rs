@@ -8,7 +8,7 @@ use crate::cli::error::Error;
 use crate::cli::event::Event;
 use crate::cli::list::level_role;
 use crate::cli::output::Output;
-use crate::cli::store::{Report, State};
+use crate::cli::store::Report;
 use crate::cli::text::{Line, Role};
 
 /// The column where values begin.
@@ -16,15 +16,9 @@ const COLUMN: usize = 11;
 
 /// Prints them.
 pub fn print(report: &Report, event: &Event, out: &mut Output) -> Result<(), Error> {
-    let lines = [
-        when(report, event),
-        version(event),
-        process(event),
-        machine(event),
-        tags(event),
-        id(report),
-    ];
-    for (label, value) in lines.into_iter().flatten() {
+    let about = [when(report, event), version(event), process(event), machine(event)];
+    let lines = about.into_iter().chain([tags(event), note(event), id(report)]);
+    for (label, value) in lines.flatten() {
         let mut line = Line::new();
         line.push(Role::Quiet, label).pad_to(COLUMN, 1);
         for (role, text) in value {
@@ -112,10 +106,26 @@ fn tags(event: &Event) -> Fact {
     (!value.is_empty()).then_some(("  tags", value))
 }
 
+/// What the recorder had to do to the report to have it taken.
+fn note(event: &Event) -> Fact {
+    let ours = event.contexts.get("lastwords")?;
+    let names = |key: &str| -> Vec<String> {
+        ours[key].as_array().into_iter().flatten().map(plain).collect()
+    };
+    let mut notes = Vec::new();
+    for (key, what) in [("trimmed", "trimmed to fit"), ("mended", "changed to be valid")] {
+        let names = names(key);
+        if !names.is_empty() {
+            notes.push(format!("{what}: {}", names.join(", ")));
+        }
+    }
+    (!notes.is_empty()).then(|| ("  note", vec![(Role::Warning, notes.join("; "))]))
+}
+
 fn id(report: &Report) -> Fact {
-    let (role, state) = match report.state {
-        State::Waiting => (Role::Warning, "waiting to be sent"),
-        State::Sent => (Role::Quiet, "sent"),
+    let (role, state) = match report.sent {
+        false => (Role::Warning, "waiting to be sent"),
+        true => (Role::Quiet, "sent"),
     };
     Some(("  report", vec![(Role::Plain, format!("{}, ", report.id)), (role, state.to_owned())]))
 }

@@ -25,11 +25,11 @@ pub fn run(args: &ShowArgs, store: &Store, out: &mut Output) -> Result<(), Error
         None => reports.first().ok_or_else(|| Error::Empty { looked_in: store.nothing_found() })?,
     };
     let unreadable = |source| Error::Report { path: report.path.clone(), source };
-    let document = report.event().map_err(unreadable)?;
+    let document = store.event(report).map_err(unreadable)?;
+    let event = Event::parse(&document).map_err(|error| unreadable(Unreadable::NotJson(error)))?;
     if args.json {
         return Ok(out.json_line(&json::one_line(&document))?);
     }
-    let event = Event::parse(&document).map_err(|error| unreadable(Unreadable::NotJson(error)))?;
     print(report, &event, args, out)
 }
 
@@ -48,7 +48,8 @@ fn pick<'a>(prefix: &IdPrefix, reports: &'a [Report], store: &Store) -> Result<&
         [report] => Ok(report),
         several => {
             let digits = short_length(reports);
-            let candidates = several.iter().map(|report| candidate(report, digits)).collect();
+            let candidates =
+                several.iter().map(|report| candidate(store, report, digits)).collect();
             Err(Error::Ambiguous { wanted, candidates })
         }
     }
@@ -59,8 +60,8 @@ fn short(report: &Report, digits: usize) -> String {
 }
 
 /// A report's short id and what it is about.
-fn candidate(report: &Report, digits: usize) -> String {
-    let event = report.event().ok().and_then(|event| Event::parse(&event).ok());
+fn candidate(store: &Store, report: &Report, digits: usize) -> String {
+    let event = store.event(report).ok().and_then(|event| Event::parse(&event).ok());
     let what = event.map(|event| event.what()).unwrap_or_else(|| "unreadable".to_owned());
     let what = super::text::cut_end(what.lines().next().unwrap_or_default(), 60);
     let when = report.time.map(clock::to_second).unwrap_or_default();

@@ -54,9 +54,7 @@ impl Style {
         self.print_rows(frames, out)?;
         match elided {
             0 => Ok(()),
-            n => {
-                self.quiet(&format!("({} were not recorded)", counted(n, "frame in between")), out)
-            }
+            n => self.quiet(&format!("({} in between not recorded)", counted(n, "frame")), out),
         }
     }
 
@@ -69,8 +67,8 @@ impl Style {
     ) -> Result<(), Error> {
         let pairs = frames.iter().rev().zip(before.iter().rev());
         let shared = pairs.take_while(|(a, b)| a.function == b.function && a.line == b.line);
-        let shared = shared.count();
-        if self.full || shared < 2 || shared == frames.len() {
+        let shared = shared.count().min(frames.len().saturating_sub(1));
+        if self.full || shared < 2 {
             return self.print_rows(frames, out);
         }
         self.print_rows(&frames[..frames.len() - shared], out)?;
