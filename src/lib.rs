@@ -1,4 +1,56 @@
-//! lastwords is the flight recorder of a process.
+//! The flight recorder of a process: its last log lines, attached to one report of its death.
+//!
+//! ```no_run
+//! use tracing_subscriber::prelude::*;
+//!
+//! fn main() -> Result<(), lastwords::InstallError> {
+//!     let recorder = lastwords::builder().release("alpha@24.1.0").tag("dgraph", "alpha").install()?;
+//!     tracing_subscriber::registry()
+//!         .with(recorder.layer())
+//!         .with(tracing_subscriber::fmt::layer())
+//!         .init();
+//!     // As soon as it is known, from any thread; it is in every report from then on.
+//!     lastwords::set_tag("cluster", "eu-west-7");
+//!     // ...
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What is guaranteed
+//!
+//! * **Log lines outlive the process.** Events and spans go into a ring in a mapped file, whose
+//!   pages belong to the kernel: whatever kills the process, the last 128 finished records and more
+//!   are there. A kill costs the one record that each thread was writing.
+//! * **One death is one report.** A panic is reported with its stack, the breadcrumbs before it,
+//!   tags and context, as one Sentry envelope in the spool. A panic while another one unwinds, or at
+//!   a function that cannot unwind, belongs to the first one's report.
+//! * **The program behaves as if nobody watched.** Recording takes no lock, allocates nothing and
+//!   never blocks; the panic hook hands its work to a thread and waits for a bounded time; the
+//!   previous hook runs as before; what the machine lacks costs a warning, never the start.
+//!
+//! # What is not
+//!
+//! * Deaths that run no hook (SIGKILL, SIGSEGV, a stack overflow) leave the region with its
+//!   breadcrumbs behind; nothing reads it yet but [`record::Snapshot`].
+//! * Nothing is sent yet: reports stay in the spool, for `lastwords list` and `lastwords show`.
+//! * After a crash of the machine the file may hold anything; it is read as untrusted input.
+//! * On other systems than Linux breadcrumbs live in the process, and reports are made by the panic
+//!   hook only.
+//!
+//! # What `install` changes in the process
+//!
+//! A panic hook before the one that is set, one thread named `lastwords` that takes no signals and
+//! sleeps until a panic, one exit handler and one `fork` handler of the C library, one open file
+//! (close-on-exec) and its mapping of 1.5 MiB. Settings in the environment
+//! (`LASTWORDS_...`) have the last word over the builder's: see [`config`].
+//!
+//! # The rooms
+//!
+//! Data moves one way: [`record`] (events to breadcrumbs in a region), [`detect`] (a panic to a
+//! crash), [`report`] (crash, breadcrumbs, tags and context to an event), [`deliver`] (an event to
+//! the spool); the recorder connects them. The rooms are public for the `lastwords` command and for
+//! tests; only what stands on this page is kept stable.
+
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
@@ -7,12 +59,13 @@ pub mod deliver;
 pub mod detect;
 #[doc(hidden)]
 pub mod record;
+mod recorder;
 #[doc(hidden)]
 pub mod report;
 
-mod recorder;
-
+pub use config::SuperviseMode;
 #[doc(hidden)]
-pub use recorder::existing_state_dir;
+pub use recorder::state_dir_candidates;
 pub use recorder::{Builder, InstallError, Recorder, builder, remove_tag, set_tag};
+/// The version of `sentry` whose types this crate's interface uses.
 pub use sentry;

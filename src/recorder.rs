@@ -27,7 +27,7 @@ use publish::Publisher;
 
 pub use builder::{Builder, InstallError, builder};
 pub use global::{remove_tag, set_tag};
-pub use state_dir::existing as existing_state_dir;
+pub use state_dir::state_dir_candidates;
 
 /// A handle to a recording. Cheap to clone; dropping it does nothing.
 #[derive(Clone)]

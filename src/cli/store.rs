@@ -75,8 +75,7 @@ impl std::error::Error for Unreadable {
 impl Store {
     /// Finds the state directory: the one asked for, else the first that exists and is ours.
     pub fn find(asked: Option<&Path>) -> Result<Self, Error> {
-        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        let candidates = asked.map_or_else(|| candidates(variable), |dir| vec![dir.to_owned()]);
+        let candidates = asked.map_or_else(candidates, |dir| vec![dir.to_owned()]);
         let mut refused = None;
         for directory in candidates.iter().filter(|path| path.symlink_metadata().is_ok()) {
             match Spool::open_existing(directory) {
@@ -157,21 +156,9 @@ fn event(spool: &Spool, id: Uuid) -> Result<String, Unreadable> {
 }
 
 /// Where a state directory may be, best first.
-fn candidates(variable: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
-    let set = |name| variable(name).filter(|value| !value.as_os_str().is_empty());
-    if let Some(directory) = set("LASTWORDS_STATE_DIR") {
-        return vec![directory];
+fn candidates() -> Vec<PathBuf> {
+    match std::env::var_os("LASTWORDS_STATE_DIR").filter(|value| !value.is_empty()) {
+        Some(directory) => vec![directory.into()],
+        None => lastwords::state_dir_candidates(None),
     }
-    let mut candidates = Vec::new();
-    candidates.extend(set("XDG_STATE_HOME").map(|home| home.join("lastwords")));
-    candidates.extend(set("HOME").map(|home| home.join(".local/state/lastwords")));
-    #[cfg(unix)]
-    {
-        let user = rustix::process::geteuid();
-        if user.is_root() {
-            candidates.push("/var/lib/lastwords".into());
-        }
-        candidates.push(format!("/tmp/lastwords-{}", user.as_raw()).into());
-    }
-    candidates
 }

@@ -6,7 +6,7 @@
 //! once the last process that holds it is dead; with the heap, everything with the process.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::ptr::NonNull;
 
 use super::sync::{AtomicU64, Ordering, Words};
@@ -19,8 +19,8 @@ pub(crate) struct Memory {
 }
 
 enum Backing {
-    #[cfg(unix)]
-    Mapped { _map: memmap2::MmapRaw, file: std::fs::File, path: Option<PathBuf> },
+    #[cfg(target_os = "linux")]
+    Mapped { _map: memmap2::MmapRaw, file: std::fs::File, path: Option<std::path::PathBuf> },
     /// A boxed slice, taken apart by `Box::into_raw`.
     Heap,
 }
@@ -33,10 +33,15 @@ unsafe impl Sync for Memory {}
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if let Backing::Heap = self.backing {
-            let slice = NonNull::slice_from_raw_parts(self.first, self.words);
-            // SAFETY: `heap` leaked a box of exactly this slice, and nobody else frees it.
-            drop(unsafe { Box::from_raw(slice.as_ptr()) });
+        match self.backing {
+            // The mapping unmaps itself.
+            #[cfg(target_os = "linux")]
+            Backing::Mapped { .. } => {}
+            Backing::Heap => {
+                let slice = NonNull::slice_from_raw_parts(self.first, self.words);
+                // SAFETY: `heap` leaked a box of exactly this slice, and nobody else frees it.
+                drop(unsafe { Box::from_raw(slice.as_ptr()) });
+            }
         }
     }
 }
@@ -117,7 +122,11 @@ impl Memory {
     }
 
     #[cfg(target_os = "linux")]
-    fn map(file: std::fs::File, bytes: usize, path: Option<PathBuf>) -> io::Result<Memory> {
+    fn map(
+        file: std::fs::File,
+        bytes: usize,
+        path: Option<std::path::PathBuf>,
+    ) -> io::Result<Memory> {
         let map = memmap2::MmapOptions::new().len(bytes).map_raw(&file)?;
         let first = NonNull::new(map.as_mut_ptr().cast::<AtomicU64>())
             .ok_or_else(|| io::Error::other("a mapping at address zero"))?;
@@ -129,7 +138,7 @@ impl Memory {
     /// The file's name, if it has one.
     pub(crate) fn path(&self) -> Option<&Path> {
         match &self.backing {
-            #[cfg(unix)]
+            #[cfg(target_os = "linux")]
             Backing::Mapped { path, .. } => path.as_deref(),
             Backing::Heap => None,
         }
@@ -141,7 +150,7 @@ impl Memory {
     /// Whatever `pread` says.
     pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.backing {
-            #[cfg(unix)]
+            #[cfg(target_os = "linux")]
             Backing::Mapped { file, .. } => {
                 std::os::unix::fs::FileExt::read_at(file, buffer, offset)
             }

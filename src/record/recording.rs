@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::identity::Identity;
 use super::region::{Place, Region};
+#[cfg(unix)]
 use super::thread;
 
 /// What is needed to make a region again.
@@ -97,6 +98,7 @@ impl Recording {
 
     /// Leaves the parent's region alone. Runs in the only thread of a forked child, before `fork`
     /// returns there: it stores pointers and numbers, and nothing else.
+    #[cfg(unix)]
     fn detach(&self) {
         let region = self.region.swap(std::ptr::null_mut(), Ordering::AcqRel);
         if !region.is_null() {

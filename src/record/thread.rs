@@ -103,6 +103,7 @@ pub(crate) fn is_main() -> bool {
 }
 
 /// Forgets what a fork made wrong: the child's only thread has another id.
+#[cfg(unix)]
 pub(crate) fn forget_after_fork() {
     ID.set(0);
     CURSOR.set(Cursor::NONE);

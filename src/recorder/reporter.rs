@@ -181,7 +181,7 @@ mod wait {
 
     /// Sleeps while `number` is `value`, for at most `longest`.
     pub(super) fn wait(number: &AtomicU32, value: u32, longest: Duration) {
-        let timeout = rustix::time::Timespec::try_from(longest).ok();
+        let timeout = futex::Timespec::try_from(longest).ok();
         // Woken, interrupted, timed out or too late: the caller looks again.
         let _ = futex::wait(number, Flags::PRIVATE, value, timeout.as_ref());
     }

@@ -170,17 +170,12 @@ fn candidates(setting: Option<&Path>, around: &Surroundings) -> Vec<Candidate> {
     found
 }
 
-/// The state directory to read from: the setting, else the first candidate that exists. `None` if
-/// none does.
+/// The directories in which a recorder with this setting looks for its state, best first. A reader
+/// takes the first that exists.
 #[must_use]
-pub fn existing(setting: Option<&Path>) -> Option<PathBuf> {
-    if let Some(path) = setting {
-        return Some(path.to_owned());
-    }
-    candidates(None, &Surroundings::of_this_process())
-        .into_iter()
-        .map(|candidate| candidate.path)
-        .find(|path| path.is_dir())
+pub fn state_dir_candidates(setting: Option<&Path>) -> Vec<PathBuf> {
+    let found = candidates(setting, &Surroundings::of_this_process());
+    found.into_iter().map(|candidate| candidate.path).collect()
 }
 
 /// Magic numbers of filesystems whose files are somewhere else, from `statfs(2)` and the kernel's
