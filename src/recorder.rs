@@ -106,7 +106,7 @@ impl Recorder {
         }
     }
 
-    /// Sets a tag of this recording; see [`set_tag`](crate::set_tag) for that of the process.
+    /// Sets a tag of this recording; see [`crate::set_tag`] for that of the process.
     pub fn set_tag(&self, key: &str, value: impl std::fmt::Display) {
         // Formatted here, before any lock: it is code of the program's.
         let value = value.to_string();

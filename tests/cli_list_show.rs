@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use cli_support::*;
 use lastwords::detect::{Crash, CrashedThread, Exception, Frame, Mechanism, Runtime, Severity};
 use lastwords::record::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
-use lastwords::report::{ProcessInfo, Scene};
+use lastwords::report::{ProcessInfo, Scene, Usage};
 use serde_json::{Value, json};
 
 #[test]
@@ -149,6 +149,7 @@ fn scene(crash: SystemTime) -> Scene {
             started: Some(crash - Duration::from_secs(75)),
             executable: Some("/usr/bin/service".to_owned()),
             server_name: Some("host-1".to_owned()),
+            usage: Usage::default(),
         },
         durable: false,
     }

@@ -16,7 +16,7 @@ use lastwords::detect::{
     Crash, CrashedThread, Exception, Frame, Location, Mechanism, Runtime, Severity,
 };
 use lastwords::record::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
-use lastwords::report::{self, ProcessInfo, Scene};
+use lastwords::report::{self, ProcessInfo, Scene, Usage};
 use lastwords::sentry::types::Uuid;
 use serde_json::{Map, Value, json};
 use tracing_core::Level;
@@ -92,6 +92,7 @@ fn plain() -> Scene {
             started: Some(SystemTime::now() - Duration::from_secs(5)),
             executable: std::env::current_exe().ok().map(|path| path.display().to_string()),
             server_name: Some("host-1".to_owned()),
+            usage: Usage::of_this_process(),
         },
         durable: true,
     }

@@ -99,9 +99,22 @@ pub fn span(seconds: f64) -> String {
     }
 }
 
-/// The time of a breadcrumb relative to the crash: `-1.204s`, `-3m12s`, `+0.003s`.
-pub fn offset(crash: OffsetDateTime, time: OffsetDateTime) -> String {
+/// The time of a breadcrumb relative to the crash: `-1.204s`, `-3m12s`, `+0.003s`; to the
+/// microsecond, `-0.000412s`, where everything happened within a second.
+pub fn offset(crash: OffsetDateTime, time: OffsetDateTime, within_a_second: bool) -> String {
     let difference: Duration = time - crash;
+    if within_a_second {
+        let seconds = difference.as_seconds_f64();
+        let nothing = difference.whole_microseconds() == 0;
+        let sign = if nothing {
+            " "
+        } else if seconds < 0.0 {
+            "-"
+        } else {
+            "+"
+        };
+        return format!("{sign}{:.6}s", seconds.abs());
+    }
     let millis = (difference.as_seconds_f64() * 1e3).round();
     let sign = match millis {
         m if m < 0.0 => '-',
@@ -168,7 +181,7 @@ mod tests {
             ("2026-11-22T07:55:00Z", "-4h05m"),
             ("2026-11-11T08:00:00Z", "-11d04h"),
         ] {
-            assert_eq!(offset(crash, at(time)), expected);
+            assert_eq!(offset(crash, at(time), false), expected);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::config::Settings;
 use crate::deliver::{Spool, SpoolError};
 use crate::detect::{Crash, Family, OwnCrates, Severity, families, hook, learn_from_install};
 use crate::record::{Identity, Recording, Region, Select, Snapshot};
-use crate::report::{self, ProcessInfo, Report, Scene};
+use crate::report::{self, ProcessInfo, Report, Scene, Usage};
 
 /// How many reports are kept to be corrected.
 const MOST_HELD: usize = 16;
@@ -137,6 +137,8 @@ impl Publisher {
 
     /// Reports one death.
     fn publish(&self, region: &Region, family: &Family<'_>, held: &mut Held) {
+        // Before symbolication, which may take more than the program ever did.
+        let usage = Usage::of_this_process();
         let until = family.first().boot_nanos;
         let select = Select { most: self.settings.breadcrumbs, until };
         let Ok(snapshot) = Snapshot::of_region(region, select) else { return };
@@ -145,7 +147,7 @@ impl Publisher {
         for member in &family.members[1..] {
             self.withdraw(Uuid::from_bytes(member.event_id));
         }
-        let scene = self.scene(crash, snapshot, region);
+        let scene = self.scene(crash, snapshot, usage, region);
         let outcome = self.write(&report::build(&scene));
         for panic in &family.members {
             if outcome.is_ok() && panic.complete {
@@ -196,7 +198,7 @@ impl Publisher {
     }
 
     /// Everything a report is made of.
-    fn scene(&self, crash: Crash, snapshot: Snapshot, region: &Region) -> Scene {
+    fn scene(&self, crash: Crash, snapshot: Snapshot, usage: Usage, region: &Region) -> Scene {
         let Identity { pid, executable, server_name, started_millis, .. } = snapshot.identity;
         let mut tags = self.settings.tags.clone();
         tags.extend(snapshot.tags);
@@ -215,6 +217,7 @@ impl Publisher {
                     .map(|millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis)),
                 executable: executable.or_else(|| self.identity.executable.clone()),
                 server_name: server_name.or_else(|| self.identity.server_name.clone()),
+                usage,
             },
             durable: region.path().is_some(),
         }

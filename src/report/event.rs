@@ -13,12 +13,12 @@ use sentry::protocol::{
     ClientSdkInfo, Event, Exception, Mechanism, Stacktrace, Thread, ThreadId, Value,
 };
 
-use super::context::{self, Machine, Usage};
+use super::context::{self, Machine};
 use super::{Scene, breadcrumbs, cut, fingerprint, frame, limits, mend};
 use crate::detect::{self, Runtime, Severity};
 
 /// Shapes the event, every field already mended but the whole not yet trimmed.
-pub fn event(scene: &Scene, machine: &Machine, usage: Usage) -> Event<'static> {
+pub fn event(scene: &Scene, machine: &Machine) -> Event<'static> {
     let crash = &scene.crash;
     let mut mended = Vec::new();
     let mut event = Event {
@@ -43,7 +43,7 @@ pub fn event(scene: &Scene, machine: &Machine, usage: Usage) -> Event<'static> {
             let server_name = scene.process.server_name.as_deref();
             whole("server_name", server_name, mend::server_name, &mut mended)
         },
-        contexts: context::contexts(scene, machine, usage),
+        contexts: context::contexts(scene, machine),
         sdk: Some(Cow::Owned(sdk())),
         ..Event::default()
     };

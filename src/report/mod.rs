@@ -26,6 +26,7 @@ use sentry::types::Uuid;
 use serde_json::{Value, json};
 
 pub use breadcrumb::breadcrumbs;
+pub use context::Usage;
 pub use envelope::{Attachment, Envelope, EnvelopeError, Item};
 pub use scene::{ProcessInfo, Scene};
 
@@ -51,12 +52,11 @@ struct Extras {
 /// out. Does not panic, whatever the scene holds.
 #[must_use]
 pub fn build(scene: &Scene) -> Report {
-    let usage = context::Usage::of(scene.process.pid);
-    build_on(scene, context::Machine::this(), usage)
+    build_on(scene, context::Machine::this())
 }
 
-fn build_on(scene: &Scene, machine: &context::Machine, usage: context::Usage) -> Report {
-    let event = event::event(scene, machine, usage);
+fn build_on(scene: &Scene, machine: &context::Machine) -> Report {
+    let event = event::event(scene, machine);
     let extras = Extras { main: scene.crash.thread.as_ref().map(|thread| thread.main) };
     let mut report = Report { event, extras, attachments: Vec::new() };
     report.trim();

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use super::context::Usage;
 use crate::detect::Crash;
 use crate::record::{Breadcrumb, Losses};
 
@@ -39,4 +40,6 @@ pub struct ProcessInfo {
     pub executable: Option<String>,
     /// Name of the machine.
     pub server_name: Option<String>,
+    /// Its memory, measured before the report itself took any.
+    pub usage: Usage,
 }

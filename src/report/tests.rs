@@ -97,6 +97,7 @@ pub(super) fn scene() -> Scene {
             started: Some(at(0)),
             executable: Some("/usr/bin/service".to_owned()),
             server_name: Some("host-1".to_owned()),
+            usage: Usage { peak_memory: Some(3 << 20), memory: Some(2 << 20) },
         },
         durable: true,
     }
@@ -116,8 +117,7 @@ fn machine() -> Machine {
 }
 
 fn shaped(scene: &Scene) -> Value {
-    let usage = Usage { peak_memory: Some(3 << 20), memory: Some(2 << 20) };
-    build_on(scene, &machine(), usage).to_json()
+    build_on(scene, &machine()).to_json()
 }
 
 #[test]
@@ -358,7 +358,13 @@ prop_compose! {
             tags,
             release,
             environment,
-            process: ProcessInfo { pid: std::process::id(), started, executable, server_name },
+            process: ProcessInfo {
+                pid: std::process::id(),
+                started,
+                executable,
+                server_name,
+                usage: Usage::of_this_process(),
+            },
             ..base
         }
     }

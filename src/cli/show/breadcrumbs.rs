@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::cli::clock;
 use crate::cli::error::Error;
@@ -97,6 +97,8 @@ fn losses(event: &Event) -> Vec<String> {
 /// The columns of a timeline, and what the row before said.
 struct Timeline<'a> {
     crash: Option<OffsetDateTime>,
+    /// Whether all breadcrumbs are within a second of the crash.
+    within_a_second: bool,
     time: usize,
     /// `None` where the column is left out.
     thread: Option<usize>,
@@ -112,7 +114,9 @@ impl<'a> Timeline<'a> {
         crash: Option<OffsetDateTime>,
         columns: Option<usize>,
     ) -> Self {
-        let offsets = crumbs.iter().filter_map(|crumb| Some(clock::offset(crash?, crumb.time?)));
+        let times = || crumbs.iter().filter_map(|crumb| crash.zip(crumb.time));
+        let within_a_second = times().all(|(crash, time)| (time - crash).abs() < Duration::SECOND);
+        let offsets = times().map(|(crash, time)| clock::offset(crash, time, within_a_second));
         let time = offsets.map(|offset| offset.len()).max().unwrap_or(1).max(7) + GAP;
         // At least half of the width belongs to the messages; two columns share the rest.
         let share = columns.map_or(usize::MAX, |columns| {
@@ -128,7 +132,7 @@ impl<'a> Timeline<'a> {
         let thread = column(|crumb| &crumb.thread, WIDEST_THREAD.min(budget / 2));
         let left = budget.saturating_sub(thread.unwrap_or(0));
         let target = column(|crumb| &crumb.target, WIDEST_TARGET.min(left));
-        Self { crash, time, thread, target, last: ("", ""), spans: HashMap::new() }
+        Self { crash, within_a_second, time, thread, target, last: ("", ""), spans: HashMap::new() }
     }
 
     fn print(&mut self, crumb: &'a Breadcrumb, out: &mut Output) -> Result<(), Error> {
@@ -176,7 +180,10 @@ impl<'a> Timeline<'a> {
 
     /// A line that begins with the offset of `time` from the crash.
     fn time_of(&self, time: Option<OffsetDateTime>) -> Line {
-        let offset = self.crash.zip(time).map(|(crash, time)| clock::offset(crash, time));
+        let offset = self
+            .crash
+            .zip(time)
+            .map(|(crash, time)| clock::offset(crash, time, self.within_a_second));
         let mut line = Line::new();
         let columns = self.time;
         line.push(Role::Quiet, &format!("{:>columns$}  ", offset.as_deref().unwrap_or("?")));
