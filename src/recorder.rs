@@ -9,6 +9,7 @@ mod builder;
 mod exit;
 mod global;
 mod memory;
+mod old_regions;
 mod publish;
 mod reporter;
 mod state_dir;

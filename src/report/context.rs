@@ -146,7 +146,14 @@ fn runtime(runtime: Runtime) -> Context {
     let name = match runtime {
         Runtime::Rust => "rust",
     };
-    RuntimeContext { name: Some(name.to_owned()), ..RuntimeContext::default() }.into()
+    // The compiler of this crate, which is that of the program.
+    let version = option_env!("LASTWORDS_RUSTC").filter(|version| !version.is_empty());
+    RuntimeContext {
+        name: Some(name.to_owned()),
+        version: version.map(str::to_owned),
+        ..RuntimeContext::default()
+    }
+    .into()
 }
 
 fn app(scene: &Scene) -> Context {

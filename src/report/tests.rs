@@ -126,6 +126,7 @@ fn one_full_event() {
     // The processor differs from machine to machine, the version from release to release.
     event["contexts"]["device"]["arch"] = Value::from("[arch]");
     event["contexts"]["lastwords"]["version"] = Value::from("[version]");
+    event["contexts"]["runtime"]["version"] = Value::from("[version]");
     event["sdk"]["version"] = Value::from("[version]");
     insta::assert_json_snapshot!(event);
 }

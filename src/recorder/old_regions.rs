@@ -1,0 +1,81 @@
+//! A bound on the regions that unwatched deaths leave behind.
+//!
+//! **Guarantee:** a region whose process lives is never touched. **Lost:** of dead processes' regions
+//! all but the newest [`KEPT`]: a service that is killed every minute must not fill the disk.
+//!
+//! A region is one of the living while somebody holds its lock; a lock that can be had proves that
+//! nobody does, in whatever namespace.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// How many regions of dead processes are kept, of about 1.5 MiB each by default.
+const KEPT: usize = 16;
+
+/// Removes the oldest regions of dead processes in `regions` beyond [`KEPT`]. Errors are passed
+/// over: what another process removes meanwhile is as gone as it should be.
+pub(super) fn remove_beyond_bound(regions: &Path) {
+    let Ok(entries) = std::fs::read_dir(regions) else { return };
+    let mut found: Vec<(SystemTime, PathBuf)> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "region"))
+        .filter_map(|path| {
+            let meta = path.symlink_metadata().ok().filter(std::fs::Metadata::is_file)?;
+            Some((meta.modified().ok()?, path))
+        })
+        .collect();
+    if found.len() <= KEPT {
+        return;
+    }
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    let dead = found.into_iter().map(|(_, path)| path).filter(|path| is_dead(path));
+    for path in dead.skip(KEPT) {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+#[cfg(unix)]
+fn is_dead(path: &Path) -> bool {
+    use rustix::fs::{FlockOperation, flock};
+    // Taken only to see whether it can be, and given back when the file is closed.
+    File::open(path)
+        .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok())
+}
+
+#[cfg(not(unix))]
+fn is_dead(path: &Path) -> bool {
+    // Regions are files on Linux only.
+    File::open(path).is_err()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_dead_ones_go_and_the_living_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let begin = SystemTime::UNIX_EPOCH;
+        let path = |age: usize| dir.path().join(format!("{age}.region"));
+        let make = |age: usize| {
+            let file = File::create(path(age)).unwrap();
+            let seconds = std::time::Duration::from_secs(1_000_000 - age as u64);
+            file.set_modified(begin + seconds).unwrap();
+            file
+        };
+        for age in 0..KEPT + 5 {
+            make(age);
+        }
+        let living = make(1000);
+        rustix::fs::flock(&living, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+        std::fs::write(dir.path().join("other"), "").unwrap();
+
+        remove_beyond_bound(dir.path());
+
+        assert!(path(1000).exists() && dir.path().join("other").exists());
+        let kept: Vec<usize> = (0..KEPT + 5).filter(|age| path(*age).exists()).collect();
+        assert_eq!(kept, (0..KEPT).collect::<Vec<_>>());
+    }
+}
