@@ -20,6 +20,7 @@ pub(crate) struct Memory {
 
 enum Backing {
     #[cfg(target_os = "linux")]
+    /// The file stays open for its lock.
     Mapped { _map: memmap2::MmapRaw, file: std::fs::File, path: Option<std::path::PathBuf> },
     /// A boxed slice, taken apart by `Box::into_raw`.
     Heap,
@@ -144,27 +145,19 @@ impl Memory {
         }
     }
 
-    /// Copies bytes from `offset` on as another process would read them; how many there were.
-    ///
-    /// # Errors
-    /// Whatever `pread` says.
-    pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        match &self.backing {
-            #[cfg(target_os = "linux")]
-            Backing::Mapped { file, .. } => {
-                std::os::unix::fs::FileExt::read_at(file, buffer, offset)
-            }
-            Backing::Heap => {
-                let from = usize::try_from(offset).unwrap_or(usize::MAX).min(self.words * 8);
-                let len = buffer.len().min(self.words * 8 - from);
-                for (i, byte) in buffer[..len].iter_mut().enumerate() {
-                    let at = from + i;
-                    let word = self.word(at / 8).load(Ordering::Relaxed);
-                    *byte = word.to_ne_bytes()[at % 8];
-                }
-                Ok(len)
-            }
+    /// Copies whole words from byte `offset` on, which is a multiple of 8; how many bytes there
+    /// were. It reads the memory itself, not the file: a program may have closed all descriptors.
+    pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> usize {
+        debug_assert!(offset.is_multiple_of(8));
+        let first = usize::try_from(offset / 8).unwrap_or(usize::MAX).min(self.words);
+        let mut read = 0;
+        for (bytes, at) in buffer.chunks_exact_mut(8).zip(first..self.words) {
+            // Acquire: a state read first is not newer than the words read after it.
+            let word = self.word(at).load(Ordering::Acquire);
+            bytes.copy_from_slice(&word.to_ne_bytes());
+            read += 8;
         }
+        read
     }
 }
 

@@ -247,11 +247,8 @@ impl Region {
         self.memory.word(head::END).store(end, Ordering::Release);
     }
 
-    /// Copies bytes out as another process would read them.
-    ///
-    /// # Errors
-    /// Whatever `pread` says.
-    pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Copies bytes out; see [`Memory::read_at`].
+    pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> usize {
         self.memory.read_at(offset, buffer)
     }
 }

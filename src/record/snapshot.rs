@@ -146,8 +146,18 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::read_file`].
     pub(crate) fn of_region(region: &Region, select: Select) -> Result<Snapshot, ReadError> {
-        let mut read = |offset: u64, buffer: &mut [u8]| region.read_at(offset, buffer);
+        let mut read = |offset: u64, buffer: &mut [u8]| Ok(region.read_at(offset, buffer));
         Snapshot::read(&mut read, MOST_BYTES, select)
+    }
+
+    /// Only the panics in a region of this process, in the order they began.
+    ///
+    /// # Errors
+    /// As [`Snapshot::read_file`].
+    pub(crate) fn panics_of_region(region: &Region) -> Result<Vec<PanicRecord>, ReadError> {
+        let mut read = |offset: u64, buffer: &mut [u8]| Ok(region.read_at(offset, buffer));
+        let mut source = Source::open(&mut read, MOST_BYTES)?;
+        Ok(slots::read(&source.section(Section::Slots, "panic slots")?))
     }
 
     fn read(read: ReadAt<'_>, len: u64, select: Select) -> Result<Snapshot, ReadError> {

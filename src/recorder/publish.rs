@@ -13,6 +13,7 @@ use sentry::protocol::Event;
 use sentry::types::Uuid;
 
 use super::global::warn;
+use super::state_dir;
 use crate::config::Settings;
 use crate::deliver::{Spool, SpoolError};
 use crate::detect::{Crash, Family, OwnCrates, Severity, families, hook, learn_from_install};
@@ -126,8 +127,8 @@ impl Publisher {
     /// Reports every panic of `region` that is complete and not yet reported.
     pub(super) fn publish_pending(&self, region: &Region) {
         let Some(mut held) = self.begin_work() else { return };
-        let Ok(first) = Snapshot::of_region(region, Select::newest(0)) else { return };
-        for family in families(&first.panics) {
+        let Ok(panics) = Snapshot::panics_of_region(region) else { return };
+        for family in families(&panics) {
             let members = &family.members;
             if members.iter().any(|panic| !panic.reported && panic.complete) {
                 self.publish(region, &family, &mut held);
@@ -157,7 +158,7 @@ impl Publisher {
             slot.fetch_max(panic.number, Ordering::Release);
         }
         if let Err(error) = outcome {
-            self.warn_once(&error);
+            self.warn_once(&error, "a report is not kept");
         }
         held.keep(scene, family);
     }
@@ -166,7 +167,11 @@ impl Publisher {
     fn write(&self, report: &Report) -> Result<(), SpoolError> {
         match &self.sink {
             Sink::Spool(spool) => {
-                spool.publish(report.event_id(), &report.to_envelope_bytes()).map(drop)
+                let (id, bytes) = (report.event_id(), report.to_envelope_bytes());
+                spool
+                    .publish(id, &bytes)
+                    .map(drop)
+                    .or_else(|error| self.write_elsewhere(id, &bytes, error))
             }
             Sink::Memory(events) => {
                 let mut events = events.lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,6 +181,23 @@ impl Publisher {
             }
             Sink::Nothing => Ok(()),
         }
+    }
+
+    /// Writes a report that its spool refused (the program has given up the rights to write there,
+    /// the disk is full) to the first other directory that takes it.
+    fn write_elsewhere(&self, id: Uuid, bytes: &[u8], error: SpoolError) -> Result<(), SpoolError> {
+        let Sink::Spool(spool) = &self.sink else { return Err(error) };
+        if matches!(error, SpoolError::KeepsNothing) {
+            return Err(error);
+        }
+        for other in state_dir::other_spools(spool.dir(), self.settings.spool_limit) {
+            if other.publish(id, bytes).is_ok() {
+                let kept = format!("a report is kept in {} instead", other.dir().display());
+                self.warn_once(&error, &kept);
+                return Ok(());
+            }
+        }
+        Err(error)
     }
 
     fn withdraw(&self, id: Uuid) {
@@ -189,12 +211,12 @@ impl Publisher {
         }
     }
 
-    fn warn_once(&self, error: &SpoolError) {
+    fn warn_once(&self, error: &SpoolError, consequence: &str) {
         if self.warned.swap(true, Ordering::Relaxed) {
             return;
         }
         let cause = std::error::Error::source(error).map_or(String::new(), |e| format!(": {e}"));
-        warn(&format!("{error}{cause}; a report was not kept"));
+        warn(&format!("{error}{cause}; {consequence}"));
     }
 
     /// Everything a report is made of.
@@ -273,7 +295,9 @@ impl Publisher {
             held.scene.crash.severity = right;
             if self.still_waits(held.scene.crash.event_id) {
                 let outcome = self.write(&report::build(&held.scene));
-                outcome.unwrap_or_else(|error| self.warn_once(&error));
+                outcome.unwrap_or_else(|error| {
+                    self.warn_once(&error, "a report is not corrected");
+                });
             }
         }
     }

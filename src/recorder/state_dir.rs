@@ -172,6 +172,14 @@ fn candidates(setting: Option<&Path>, around: &Surroundings) -> Vec<Candidate> {
     found
 }
 
+/// Spools in the candidates other than `not`, as far as they can be opened, best first.
+pub(super) fn other_spools(not: &Path, limit: u64) -> impl Iterator<Item = Spool> {
+    state_dir_candidates(None)
+        .into_iter()
+        .filter(move |path| path != not)
+        .filter_map(move |path| Spool::open(&path, limit).ok())
+}
+
 /// The directories in which a recorder with this setting looks for its state, best first. A reader
 /// takes the first that exists.
 #[must_use]
