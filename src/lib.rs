@@ -24,8 +24,8 @@
 //! * **One death is one report.** A panic is reported with its stack, the breadcrumbs before it,
 //!   tags and context, as one Sentry envelope in the spool. A panic while another one unwinds, or at
 //!   a function that cannot unwind, belongs to the first one's report.
-//! * **The program behaves as if nobody watched.** Recording takes no lock, allocates nothing and
-//!   never blocks; the panic hook hands its work to a thread and waits for a bounded time; the
+//! * **The program behaves as if nobody watched.** Recording an event takes no lock, allocates nothing
+//!   and never blocks; the panic hook hands its work to a thread and waits for a bounded time; the
 //!   previous hook runs as before; what the machine lacks costs a warning, never the start.
 //!
 //! # What is not

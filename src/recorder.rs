@@ -9,9 +9,9 @@ mod builder;
 mod exit;
 mod global;
 mod memory;
-mod old_regions;
 mod publish;
 mod reporter;
+mod sink;
 mod state_dir;
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use sentry::protocol::Event;
 use tracing_core::Subscriber;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::{Filter, Layer};
+use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::record::{BreadcrumbLayer, Select, Snapshot};
@@ -90,7 +90,7 @@ impl Recorder {
     {
         let filter: Targets = self.publisher.settings().filter.clone();
         let layer = BreadcrumbLayer::new(Arc::clone(self.publisher.recording()));
-        layer.with_filter(boxed(filter))
+        layer.with_filter(filter)
     }
 
     /// The newest breadcrumbs, newest last, as many as an event carries (the setting
@@ -138,9 +138,4 @@ impl Recorder {
     pub fn watch<R>(&self, f: impl FnOnce() -> R) -> std::thread::Result<R> {
         memory::watch(&self.publisher, f)
     }
-}
-
-/// The layer's filter as one type whatever the subscriber: an opaque type may not name it.
-fn boxed<S: 'static>(filter: Targets) -> Box<dyn Filter<S> + Send + Sync> {
-    Box::new(filter)
 }

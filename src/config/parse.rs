@@ -79,7 +79,12 @@ pub fn dsn(text: &str) -> Option<Dsn> {
 pub fn filter(text: &str) -> Option<Targets> {
     let entries: Vec<_> = text.split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
     let is_foreign = |it: &&str| FOREIGN_LEVELS.iter().any(|level| level.eq_ignore_ascii_case(it));
-    if entries.is_empty() || entries.iter().any(is_foreign) {
+    // `db=` would be taken for `db=error`, and `=` for `error`.
+    let lacks_half = |it: &&str| {
+        it.split_once('=')
+            .is_some_and(|(target, level)| target.trim().is_empty() || level.trim().is_empty())
+    };
+    if entries.is_empty() || entries.iter().any(|it| is_foreign(it) || lacks_half(it)) {
         return None;
     }
     entries.join(",").parse().ok()
@@ -228,7 +233,18 @@ mod tests {
         assert_eq!(filter("info").as_deref(), Some("info"));
         assert_eq!(filter(" INFO , db = debug").as_deref(), None);
         assert_eq!(filter("INFO, db=debug,").as_deref(), Some("db=debug,info"));
-        for text in ["", " , ", "warning", "db=debug,Verbose", "db=loud", "db=a=b", "db[{a=info"] {
+        for text in [
+            "",
+            " , ",
+            "warning",
+            "db=debug,Verbose",
+            "db=loud",
+            "db=a=b",
+            "db[{a=info",
+            "=",
+            "db=",
+            "=info",
+        ] {
             assert_eq!(filter(text), None, "{text}");
         }
         let only_targets = super::filter("db").expect("a target is a filter");

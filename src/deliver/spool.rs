@@ -144,6 +144,18 @@ impl Spool {
     /// [`SpoolError::KeepsNothing`] if the limit is 0; else what kept it from being written. No
     /// part of it is left behind then.
     pub fn publish(&self, id: Uuid, bytes: &[u8]) -> Result<PathBuf, SpoolError> {
+        let path = self.write(id, bytes)?;
+        self.prune(id);
+        Ok(path)
+    }
+
+    /// As [`publish`](Self::publish), but makes no room: for a writer that somebody waits for, who
+    /// calls [`prune`](Self::prune) after it.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn write(&self, id: Uuid, bytes: &[u8]) -> Result<PathBuf, SpoolError> {
         if self.limit == 0 {
             return Err(SpoolError::KeepsNothing);
         }
@@ -155,7 +167,6 @@ impl Spool {
             result = write(&folder, id, bytes);
         }
         result.map_err(|source| SpoolError::io("write", &path, source))?;
-        self.prune(id);
         Ok(path)
     }
 
@@ -283,7 +294,10 @@ impl Spool {
 
     /// Brings the spool within its limit. What cannot be listed or removed stays: the report that
     /// was just published is worth more than the limit.
-    fn prune(&self, published: Uuid) {
+    pub fn prune(&self, published: Uuid) {
+        if self.limit == 0 {
+            return;
+        }
         let Ok(mut entries) = self.files() else { return };
         let mut total: u64 = entries.iter().map(|entry| entry.size).sum();
         entries.retain(|entry| entry.id != published || entry.state == State::Sent);

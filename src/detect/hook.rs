@@ -11,8 +11,8 @@
 //!
 //! It may touch: the region, this thread's plain thread-locals, the unwinder. It never touches:
 //! `tracing`, `sentry`, standard error, the allocator, user code (a payload's `Display`
-//! included). **Lost:** with 16 panics waiting to be reported, a further one has no slot; the
-//! previous hook runs all the same.
+//! included). **Lost:** with 16 panics waiting to be reported, a further one waits for a slot, for a
+//! bounded time; if it gets none it is counted, and the previous hook runs all the same.
 //!
 //! A panic inside a `Debug` that a breadcrumb formats is caught by the recorder; it is no event, and
 //! the previous hook does not hear of it, because without lastwords it would not have happened.
@@ -26,25 +26,32 @@ use crate::record::{Facts, Recording, Region, flags, panic_clocks, panicking_thr
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync + 'static>;
 
-/// Carries a panic on: its region and its number.
-type Publish = Box<dyn Fn(&Region, u64) + Send + Sync>;
-
 /// How many frames are walked at most; a recursion may be endless.
 const MOST_WALKED: usize = 10_000;
+
+/// Carries panics on, from the slot they are written to.
+pub(crate) trait Carrier: Send + Sync {
+    /// Reports panic `number` of `region`, or has it reported and waits for that.
+    fn publish(&self, region: &Region, number: u64);
+
+    /// Waits until `region` has room for another panic, for a bounded time.
+    fn make_room(&self, region: &Region);
+}
 
 /// Where the panics of a thread go.
 pub(crate) struct Sink {
     /// Whose slots they are written to.
     pub(crate) recording: Arc<Recording>,
-    /// Called with the number of each panic whose slot is written.
-    pub(crate) publish: Publish,
+    /// Who is told of each panic whose slot is written.
+    pub(crate) carrier: Box<dyn Carrier>,
 }
 
 /// The sink of all threads that have none of their own.
 static INSTALLED: OnceLock<Sink> = OnceLock::new();
 
 thread_local! {
-    /// The last two panics of this thread, the later first, each with the region it is in.
+    /// The last two panics of this thread, the later first, each with the region it is in; zeros for
+    /// one that was not recorded.
     static LAST: Cell<[(u64, u64); 2]> = const { Cell::new([(0, 0); 2]) };
     /// Whether panics of this thread are none of the program's.
     static IGNORED: Cell<bool> = const { Cell::new(false) };
@@ -52,7 +59,7 @@ thread_local! {
     static OWN: Cell<*const Sink> = const { Cell::new(std::ptr::null()) };
 }
 
-/// Says that panics of this thread are not to be reported: it is lastwords' own.
+/// Says that panics of this thread are not to be reported: it is lastwords' own, and catches them.
 pub(crate) fn ignore_this_thread() {
     IGNORED.set(true);
 }
@@ -82,7 +89,8 @@ fn set_hook_once() {
     SET.call_once(|| {
         let previous: Hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if cfg!(panic = "unwind") && crate::record::is_formatting() {
+            if is_caught_by_us(info) {
+                remember((0, 0));
                 return;
             }
             // SAFETY: the pointer is null or that of the `Sink` in a `with_sink` that this thread
@@ -98,9 +106,21 @@ fn set_hook_once() {
     });
 }
 
+/// Whether lastwords catches this panic, so that nobody is to hear of it: it is in a `Debug` that a
+/// breadcrumb formats, or in a thread of lastwords' own. One that cannot unwind is caught by nobody.
+fn is_caught_by_us(info: &PanicHookInfo<'_>) -> bool {
+    cfg!(panic = "unwind")
+        && (crate::record::is_formatting() || IGNORED.get())
+        && no_unwind(info, message(info.payload()).text).is_none()
+}
+
 fn on_panic(sink: &Sink, info: &PanicHookInfo<'_>) {
     let Some(region) = sink.recording.region() else { return };
-    let Some(slot) = region.claim_slot() else { return };
+    let slot = region.claim_slot().or_else(|| {
+        sink.carrier.make_room(region);
+        region.claim_slot()
+    });
+    let Some(slot) = slot else { return region.count_lost_panic() };
     let message = message(info.payload());
     let no_unwind = no_unwind(info, message.text);
     let chained_to = chain(region, slot.number, no_unwind);
@@ -132,7 +152,7 @@ fn on_panic(sink: &Sink, info: &PanicHookInfo<'_>) {
         walked < MOST_WALKED
     });
     slot.finish_addresses(walked);
-    (sink.publish)(region, slot.number);
+    sink.carrier.publish(region, slot.number);
 }
 
 /// Gives the return addresses of this thread's stack to `each` until it says false.
@@ -170,9 +190,9 @@ fn no_unwind(info: &PanicHookInfo<'_>, message: &str) -> Option<NoUnwind> {
         Some(NoUnwind::InCleanup)
     } else if from_panicking && begins("panic in a function that cannot unwind") {
         Some(NoUnwind::AtBoundary)
-    } else if begins("unsafe precondition(s) violated")
-        || begins("misaligned pointer dereference")
-        || begins("null pointer dereference occurred")
+    } else if begins("unsafe precondition(s) violated: ")
+        || begins("misaligned pointer dereference: address must be a multiple of 0x")
+        || message == "null pointer dereference occurred"
     {
         Some(NoUnwind::ByItself)
     } else {
@@ -180,10 +200,16 @@ fn no_unwind(info: &PanicHookInfo<'_>, message: &str) -> Option<NoUnwind> {
     }
 }
 
+/// Remembers a panic of this thread, and gives the last two before it.
+fn remember(panic: (u64, u64)) -> [(u64, u64); 2] {
+    let earlier = LAST.get();
+    LAST.set([panic, earlier[0]]);
+    earlier
+}
+
 /// Finds out which panic of this thread this one belongs to, and remembers it; 0 for none.
 fn chain(region: &Region, number: u64, no_unwind: Option<NoUnwind>) -> u64 {
-    let [last, before] = LAST.get();
-    LAST.set([(region.id(), number), last]);
+    let [last, before] = remember((region.id(), number));
     let in_this_region = |panic: (u64, u64)| if panic.0 == region.id() { panic.1 } else { 0 };
     match no_unwind {
         Some(NoUnwind::InCleanup) => {

@@ -73,6 +73,18 @@ impl OwnCrates {
         }
     }
 
+    /// Learns from a panic in the function `cleaned`, raised at `file`. Code of the program that was
+    /// inlined into a dependency's function has that function's name, so the two must belong
+    /// together: `crates/foo-bar/src/x.rs` is of the crate `foo_bar`.
+    pub fn learn_panic(&mut self, cleaned: &str, file: &str) {
+        let Some(krate) = rust_names::krate(cleaned) else { return };
+        let package = file.rsplit_once("/src/").and_then(|(root, _)| root.rsplit('/').next());
+        let fits = package.is_some_and(|package| package.replace('-', "_") == krate);
+        if origin(file) == Origin::Local && (fits || self.0.is_empty()) {
+            self.learn_crate(krate);
+        }
+    }
+
     fn learn_crate(&mut self, krate: &str) {
         if !rust_names::is_standard(krate) && krate != "lastwords" && !krate.is_empty() {
             self.0.insert(krate.to_owned());
@@ -155,6 +167,16 @@ mod tests {
         check("tokio::runtime::task::poll", None, false);
         check("main", None, false);
         check("_start", None, false);
+    }
+
+    #[test]
+    fn a_panic_teaches_only_a_crate_that_fits_its_file() {
+        let mut own = OwnCrates::default();
+        own.learn("service", "src/main.rs");
+        own.learn_panic("tokio::runtime::task::core::Core::poll", "src/main.rs");
+        own.learn_panic("store_core::page::read", "crates/store-core/src/page.rs");
+        assert!(!own.is_in_app(Some("tokio::runtime::task::core::Core::poll"), None));
+        assert!(own.is_in_app(Some("store_core::page::read"), None));
     }
 
     #[test]

@@ -6,10 +6,12 @@
 
 use sentry::types::Uuid;
 
-use super::crash::{Crash, CrashedThread, Exception, Location, Mechanism, Runtime, Severity};
+use super::crash::{
+    Crash, CrashedThread, Exception, Frame, Location, Mechanism, Runtime, Severity,
+};
 use super::hook::UNKNOWN_PAYLOAD;
 use super::in_app::{OwnCrates, is_local};
-use super::stack;
+use super::{rust_names, stack};
 use crate::record::{PanicRecord, system_time};
 
 /// A panic with those chained to it, in the order in which they began.
@@ -81,12 +83,13 @@ fn exception(panic: &PanicRecord, own: &OwnCrates) -> Exception {
     let mut frames = stack::cut_panic_machinery(frames);
     // A build without debug info still says where a panic was raised, and so whose code it is.
     let mut own = own.clone();
-    if is_local(&panic.file)
-        && let Some(function) = frames.first().and_then(|frame| frame.function.as_deref())
-    {
-        own.learn_function(function);
+    if let Some(function) = frames.first().and_then(|frame| frame.function.as_deref()) {
+        own.learn_panic(function, &panic.file);
     }
     stack::mark_in_app(&mut frames, &own);
+    if let Some(inlined) = inlined_place(panic, &frames) {
+        frames.insert(0, inlined);
+    }
     Exception {
         ty: "panic".to_owned(),
         value: value(panic),
@@ -99,6 +102,26 @@ fn exception(panic: &PanicRecord, own: &OwnCrates) -> Exception {
         frames,
         frames_elided: panic.addresses_elided,
     }
+}
+
+/// The place of a panic as a frame, where the function it is in was inlined into one that is not the
+/// program's and no debug info tells of it. Its name is not known.
+fn inlined_place(panic: &PanicRecord, frames: &[Frame]) -> Option<Frame> {
+    let standard = |frame: &&Frame| {
+        let krate = frame.function.as_deref().and_then(rust_names::krate);
+        krate.is_some_and(rust_names::is_standard)
+    };
+    let into = frames.iter().find(|frame| !standard(frame))?;
+    let known = into.in_app || into.file.is_some() || into.function.is_none();
+    (is_local(&panic.file) && !panic.file.is_empty() && !known).then(|| Frame {
+        file: Some(panic.file.clone()),
+        line: Some(panic.line),
+        column: Some(panic.column),
+        in_app: true,
+        address: into.address,
+        inlined: true,
+        ..Frame::default()
+    })
 }
 
 /// The message, with the type of a payload filled in where the symbols say it, and the cut marked.
@@ -127,6 +150,8 @@ mod tests {
             chained_to,
             boot_nanos: 0,
             wall_nanos: 0,
+            facts_nanos: 0,
+            addresses_nanos: Some(0),
             thread: 1,
             thread_name: None,
             main: false,
@@ -142,6 +167,7 @@ mod tests {
             addresses_elided: 0,
             complete: true,
             reported: false,
+            unkept: false,
         }
     }
 

@@ -5,6 +5,8 @@
 //! panic machinery and lastwords' own frames are cut. **Lost:** without symbols a frame is an
 //! address.
 
+use std::panic::AssertUnwindSafe;
+
 use super::crash::Frame;
 use super::in_app::OwnCrates;
 use super::rust_names;
@@ -15,8 +17,7 @@ pub fn symbolicate(addresses: &[u64]) -> Vec<Frame> {
     let mut frames = Vec::with_capacity(addresses.len() * 2);
     for address in addresses.iter().copied().filter(|address| *address != 0) {
         let before = frames.len();
-        let pointer = std::ptr::without_provenance_mut(address as usize);
-        backtrace::resolve(pointer, |symbol| frames.push(frame_of(address, symbol)));
+        resolve(address, |symbol| frames.push(frame_of(address, symbol)));
         if frames.len() == before {
             frames.push(Frame { address: Some(address), ..Frame::default() });
         }
@@ -25,6 +26,22 @@ pub fn symbolicate(addresses: &[u64]) -> Vec<Frame> {
         frames[before..last].iter_mut().for_each(|frame| frame.inlined = true);
     }
     frames
+}
+
+/// Gives every function at an address to `each`.
+///
+/// Where a callback of the program's has panicked inside of [`backtrace::resolve`], that crate's
+/// lock is poisoned for good, and the first call of every thread panics. The calls behind it work.
+fn resolve(address: u64, mut each: impl FnMut(&backtrace::Symbol)) {
+    let pointer = std::ptr::without_provenance_mut(address as usize);
+    let mut resolve = || {
+        let resolve = || backtrace::resolve(pointer, |symbol| each(symbol));
+        std::panic::catch_unwind(AssertUnwindSafe(resolve))
+    };
+    if resolve().is_err() {
+        // Twice refused: the frame stays an address.
+        let _ = resolve();
+    }
 }
 
 fn frame_of(address: u64, symbol: &backtrace::Symbol) -> Frame {
@@ -133,8 +150,7 @@ fn is_failing_end(function: &str) -> bool {
 pub fn payload_type(addresses: &[u64]) -> Option<String> {
     let mut found = None;
     for address in addresses.iter().take(32).filter(|address| **address != 0) {
-        let pointer = std::ptr::without_provenance_mut(*address as usize);
-        backtrace::resolve(pointer, |symbol| {
+        resolve(*address, |symbol| {
             let name = symbol.name().map(|name| format!("{name:#}")).unwrap_or_default();
             let carriers = ["std::panic::panic_any::<", "std::panicking::begin_panic::<"];
             for carrier in carriers {

@@ -72,4 +72,6 @@ pub struct Losses {
     pub dropped: u64,
     /// Spans that a breadcrumb names but whose own record is gone.
     pub spans_missing: u64,
+    /// Panics that found no slot: more than 16 waited to be reported.
+    pub panics: u64,
 }

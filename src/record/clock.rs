@@ -25,9 +25,11 @@ const STEP_NANOS: i64 = 1_000_000;
 #[inline]
 pub(crate) fn boot_nanos() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // Miri has no boot clock.
+    let clock = if cfg!(miri) { libc::CLOCK_MONOTONIC } else { libc::CLOCK_BOOTTIME };
     // SAFETY: `now` is a `timespec` of ours that lives longer than the call. With a clock that
     // every kernel since 2.6.39 has, the call cannot fail.
-    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) };
+    unsafe { libc::clock_gettime(clock, &raw mut now) };
     (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
 }
 
@@ -92,8 +94,9 @@ fn anchor(words: &impl Words, now: u64) {
     let next = head::ANCHORS + 2 * (written as usize % ANCHOR_SLOTS);
     words.word(next).store(boot, Ordering::Relaxed);
     words.word(next + 1).store(wall as u64, Ordering::Relaxed);
-    // Release: a reader that sees the count sees the anchor.
-    count.store(written + 1, Ordering::Release);
+    // Release: a reader that sees the count sees the anchor. A thread that was stopped here for
+    // seconds finds another's count, and leaves it.
+    let _ = count.compare_exchange(written, written + 1, Ordering::Release, Ordering::Relaxed);
 }
 
 /// The anchors of a region, as a reader uses them.

@@ -82,6 +82,13 @@ impl Callsite {
             fields: (0..fields).map(|_| bytes.static_text()?).collect::<Option<_>>()?,
         })
     }
+
+    /// Bytes of what a record of this callsite repeats.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let texts = [Some(&self.name), Some(&self.target), self.file.as_ref()];
+        let texts = texts.into_iter().flatten().chain(&self.fields);
+        texts.map(String::len).sum()
+    }
 }
 
 /// Decodes values until the bytes end, into `fields`; a later value of a field replaces an
@@ -157,7 +164,7 @@ pub(crate) fn replace_values(values: &mut Vec<u8>, added: &[u8]) {
 }
 
 /// The encoded values in `bytes`, each with the index of its field.
-fn items(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+pub(crate) fn items(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let mut ahead = Bytes(rest);

@@ -20,12 +20,12 @@
 //! its parent, u64.
 
 use std::fmt::{self, Write as _};
-use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing_core::field::{Field, Visit};
 use tracing_core::{Level, Metadata};
 
+use super::buffer::Buffer;
 use super::layout::{RECORD_HEADER_WORDS, RECORD_WORDS, flag};
 use super::thread::Formatting;
 
@@ -63,9 +63,7 @@ pub(crate) fn level_number(level: &Level) -> u8 {
 
 /// One record in the making, on the stack of the thread that records it.
 pub(crate) struct Encoder {
-    words: [MaybeUninit<u64>; RECORD_WORDS],
-    /// Bytes written; all bytes before it are initialised.
-    at: usize,
+    buffer: Buffer,
     /// Bytes that may be written.
     limit: usize,
     /// How many fields are still to come.
@@ -79,15 +77,13 @@ impl Encoder {
     #[inline]
     pub(crate) fn new(limit_words: usize) -> Encoder {
         let mut encoder = Encoder {
-            words: [const { MaybeUninit::uninit() }; RECORD_WORDS],
-            at: RECORD_HEADER_WORDS * 8,
+            buffer: Buffer::new(),
             limit: limit_words.min(RECORD_WORDS) * 8,
             fields_left: 0,
             cut: false,
         };
-        for word in &mut encoder.words[..RECORD_HEADER_WORDS] {
-            word.write(0);
-        }
+        // The header, which `finish` writes.
+        encoder.buffer.push_array([0; RECORD_HEADER_WORDS * 8]);
         encoder
     }
 
@@ -100,20 +96,15 @@ impl Encoder {
     /// Writes the record's header and gives its words, whose time (word 1) is still to be set.
     #[inline]
     pub(crate) fn finish(&mut self, kind: u8, flags: u8, callsite: u32, span: u64) -> &mut [u64] {
-        let bytes = self.at;
-        let words = bytes.div_ceil(8);
-        let pad = words * 8 - bytes;
-        self.raw(&[0; 8][..pad]);
         let flags = flags | if self.cut { flag::CUT } else { 0 };
-        let head = bytes as u64
+        let head = self.buffer.len() as u64
             | u64::from(kind) << 16
             | u64::from(flags) << 24
             | u64::from(callsite) << 32;
-        self.words[0].write(head);
-        self.words[2].write(span);
-        // SAFETY: `new` initialised the header and `raw` every byte from there to `at`, which
-        // the padding has brought to `words * 8`; a `u64` has no invalid values.
-        unsafe { std::slice::from_raw_parts_mut(self.words.as_mut_ptr().cast(), words) }
+        let words = self.buffer.as_words();
+        words[0] = head;
+        words[2] = span;
+        words
     }
 
     /// Whether a value was cut.
@@ -124,68 +115,39 @@ impl Encoder {
     /// Bytes that can still be written.
     #[inline]
     fn room(&self) -> usize {
-        self.limit - self.at
-    }
-
-    /// Appends bytes. The caller has seen that there is room.
-    #[inline]
-    fn raw(&mut self, bytes: &[u8]) {
-        debug_assert!(bytes.len() <= RECORD_WORDS * 8 - self.at);
-        let end = self.at + bytes.len();
-        let whole = &mut self.words;
-        assert!(end <= size_of_val(whole));
-        // SAFETY: the assertion above keeps the copy inside `words`, which this encoder owns, and
-        // `bytes` is borrowed from elsewhere, so the two do not overlap.
-        unsafe {
-            let target = whole.as_mut_ptr().cast::<u8>().add(self.at);
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());
-        }
-        self.at = end;
-    }
-
-    /// Overwrites bytes already written.
-    #[inline]
-    fn patch(&mut self, at: usize, bytes: &[u8]) {
-        assert!(at + bytes.len() <= self.at);
-        // SAFETY: the assertion keeps the copy inside the initialised part of `words`, which this
-        // encoder owns.
-        unsafe {
-            let target = self.words.as_mut_ptr().cast::<u8>().add(at);
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());
-        }
+        self.limit - self.buffer.len()
     }
 
     /// Appends a span's parent serial.
     pub(crate) fn parent(&mut self, serial: u64) {
-        self.raw(&serial.to_ne_bytes());
+        self.buffer.push_array(serial.to_ne_bytes());
     }
 
-    /// Appends bytes written by an earlier encoder, if they fit.
+    /// Appends values written by an earlier encoder: those that fit.
     pub(crate) fn copied(&mut self, values: &[u8]) {
         if values.len() <= self.room() {
-            self.raw(values);
-        } else {
-            self.cut = true;
+            return self.buffer.push(values);
+        }
+        self.cut = true;
+        for (_, item) in super::decode::items(values) {
+            if item.len() <= self.room() {
+                self.buffer.push(item);
+            }
         }
     }
 
     /// The bytes of all values so far, the parent's serial included.
     pub(crate) fn values(&self) -> &[u8] {
-        let start = RECORD_HEADER_WORDS * 8;
-        // SAFETY: all bytes before `at` are initialised, and `at` is never below the header.
-        unsafe {
-            let first = self.words.as_ptr().cast::<u8>().add(start);
-            std::slice::from_raw_parts(first, self.at - start)
-        }
+        self.buffer.bytes_from(RECORD_HEADER_WORDS * 8)
     }
 
     /// Appends the static parts of a callsite. Texts that do not fit are cut; at most 255 fields.
     pub(crate) fn static_parts(&mut self, metadata: &Metadata<'_>) {
         let fields = metadata.fields().len().min(255);
-        self.raw(&[level_number(metadata.level())]);
-        self.raw(&metadata.line().unwrap_or(0).to_ne_bytes());
-        let count_at = self.at;
-        self.raw(&[0]);
+        self.buffer.push_array([level_number(metadata.level())]);
+        self.buffer.push_array(metadata.line().unwrap_or(0).to_ne_bytes());
+        let count_at = self.buffer.len();
+        self.buffer.push_array([0]);
         self.static_text(Some(metadata.name()));
         self.static_text(Some(metadata.target()));
         self.static_text(metadata.module_path());
@@ -200,15 +162,15 @@ impl Encoder {
             self.static_text(Some(field.name()));
             written += 1;
         }
-        self.patch(count_at, &[written]);
+        self.buffer.patch(count_at, [written]);
     }
 
     fn static_text(&mut self, text: Option<&str>) {
-        let Some(text) = text else { return self.raw(&NO_TEXT.to_ne_bytes()) };
+        let Some(text) = text else { return self.buffer.push_array(NO_TEXT.to_ne_bytes()) };
         let kept = text.floor_char_boundary(self.room().saturating_sub(8).min(512));
         self.cut |= kept < text.len();
-        self.raw(&(kept as u16).to_ne_bytes());
-        self.raw(&text.as_bytes()[..kept]);
+        self.buffer.push_array((kept as u16).to_ne_bytes());
+        self.buffer.push(&text.as_bytes()[..kept]);
     }
 
     /// Begins a value that needs `bytes` in all; false if it does not fit.
@@ -220,14 +182,14 @@ impl Encoder {
             self.cut = true;
             return false;
         }
-        self.raw(&[index as u8, ty]);
+        self.buffer.push_array([index as u8, ty]);
         true
     }
 
     #[inline]
     fn fixed<const N: usize>(&mut self, field: &Field, ty: u8, bytes: [u8; N]) {
         if self.begin(field, ty, 2 + N) {
-            self.raw(&bytes);
+            self.buffer.push_array(bytes);
         }
     }
 
@@ -237,11 +199,11 @@ impl Encoder {
         if !self.begin(field, ty::TEXT, 2 + 2 + 4) {
             return;
         }
-        let start = self.at;
-        self.raw(&[0; 2]);
+        let start = self.buffer.len();
+        self.buffer.push_array([0; 2]);
         // Four bytes stay for the whole length of a text that is cut.
         let kept_free = self.fields_left * RESERVE + 4;
-        let end = self.limit.saturating_sub(kept_free).max(self.at);
+        let end = self.limit.saturating_sub(kept_free).max(self.buffer.len());
         let mut text = Text { encoder: self, end, total: 0 };
         // An error from a `Debug` is its own affair: what it wrote before stays.
         let _ = write(&mut text);
@@ -250,11 +212,12 @@ impl Encoder {
     }
 
     fn end_text(&mut self, start: usize, total: usize) {
-        let kept = self.at - start - 2;
-        self.patch(start, &(kept as u16).to_ne_bytes());
+        let kept = self.buffer.len() - start - 2;
+        self.buffer.patch(start, (kept as u16).to_ne_bytes());
         if kept < total {
-            self.patch(start - 1, &[ty::CUT_TEXT]);
-            self.raw(&u32::try_from(total).unwrap_or(u32::MAX).to_ne_bytes());
+            let whole = u32::try_from(total).unwrap_or(u32::MAX);
+            self.buffer.patch(start - 1, [ty::CUT_TEXT]);
+            self.buffer.push_array(whole.to_ne_bytes());
             self.cut = true;
         }
     }
@@ -262,14 +225,14 @@ impl Encoder {
     /// Appends a text written by code of the program's, which may panic and may log.
     #[inline]
     fn foreign(&mut self, field: &Field, write: impl FnOnce(&mut Text<'_>) -> fmt::Result) {
-        let begun = self.at;
+        let begun = self.buffer.len();
         let formatting = Formatting::begin();
         let outcome = catch_unwind(AssertUnwindSafe(|| self.text(field, write)));
         drop(formatting);
         if let Err(payload) = outcome {
             // The payload's destructor may panic as well: leave it be.
             std::mem::forget(payload);
-            self.at = begun;
+            self.buffer.truncate(begun);
             self.fields_left += 1;
             self.begin(field, ty::PANICKED, 2);
         }
@@ -287,10 +250,10 @@ struct Text<'a> {
 impl fmt::Write for Text<'_> {
     #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = self.end - self.encoder.at;
+        let room = self.end - self.encoder.buffer.len();
         self.total += text.len();
         if text.len() <= room {
-            self.encoder.raw(text.as_bytes());
+            self.encoder.buffer.push(text.as_bytes());
         } else {
             self.write_cut(text, room);
         }
@@ -301,9 +264,10 @@ impl fmt::Write for Text<'_> {
 impl Text<'_> {
     #[cold]
     fn write_cut(&mut self, text: &str, room: usize) {
-        self.encoder.raw(&text.as_bytes()[..text.floor_char_boundary(room)]);
+        let kept = text.floor_char_boundary(room);
+        self.encoder.buffer.push(&text.as_bytes()[..kept]);
         // Nothing after the cut may be kept, however short.
-        self.end = self.encoder.at;
+        self.end = self.encoder.buffer.len();
     }
 }
 

@@ -56,7 +56,7 @@ impl Identity {
             build_id: proc::build_id(),
             server_name: proc::server_name(),
             started_millis: super::clock::wall_nanos() / 1_000_000,
-            silent_death_id: sentry::types::random_uuid().simple().to_string(),
+            silent_death_id: super::random::id().simple().to_string(),
             ..Identity::default()
         }
     }
@@ -191,6 +191,7 @@ mod tests {
     }
 
     #[cfg(target_os = "linux")]
+    #[cfg_attr(miri, ignore = "the dynamic linker is not to be asked there")]
     #[test]
     fn this_process_knows_itself() {
         let identity = Identity::of_this_process();

@@ -17,7 +17,8 @@
 //!             word 25  events cut                │ counters of loss; added to rarely
 //!             word 26  events without a block    │
 //!             word 27  tags without an entry     ┘
-//!             word 28  panics ever, the number of the next one
+//!             word 28  panics that found a slot: the number of the last one
+//!             word 29  panics that found none
 //!             word 32  next lease                  a cache line of its own
 //!             word 48  boot time of the next look at the wall clock
 //!             word 49  number of clock anchors ever written
@@ -70,6 +71,7 @@ pub(crate) mod head {
     pub(crate) const DROPPED: usize = 26;
     pub(crate) const TAGS_DROPPED: usize = 27;
     pub(crate) const PANICS: usize = 28;
+    pub(crate) const PANICS_LOST: usize = 29;
     pub(crate) const NEXT_LEASE: usize = 32;
     pub(crate) const ANCHOR_DUE: usize = 48;
     pub(crate) const ANCHOR_COUNT: usize = 49;
@@ -110,9 +112,10 @@ pub(crate) const SLOT_WORDS: usize = 1536;
 /// How many blocks the ring has. A power of two, so that a lease's block is a mask away.
 pub(crate) const BLOCKS: usize = 256;
 /// Words of a block before its first record.
-pub(crate) const BLOCK_HEADER_WORDS: usize = 12;
-/// Most bytes of a thread's name in a block or a slot.
-pub(crate) const NAME_BYTES: usize = 64;
+pub(crate) const BLOCK_HEADER_WORDS: usize = 4 + NAME_BYTES / 8;
+/// Most bytes of a thread's name in a block or a slot. Models of the ring try every order of every
+/// store: for them a name is one word.
+pub(crate) const NAME_BYTES: usize = if cfg!(lastwords_loom) { 8 } else { 64 };
 /// Words of a record before its values.
 pub(crate) const RECORD_HEADER_WORDS: usize = 3;
 /// Most words of one record, whatever the size of a block.

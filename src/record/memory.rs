@@ -22,7 +22,7 @@ enum Backing {
     #[cfg(target_os = "linux")]
     /// The file stays open for its lock.
     Mapped { _map: memmap2::MmapRaw, file: std::fs::File, path: Option<std::path::PathBuf> },
-    /// A boxed slice, taken apart by `Box::into_raw`.
+    /// Allocated as a boxed slice is.
     Heap,
 }
 
@@ -40,7 +40,8 @@ impl Drop for Memory {
             Backing::Mapped { .. } => {}
             Backing::Heap => {
                 let slice = NonNull::slice_from_raw_parts(self.first, self.words);
-                // SAFETY: `heap` leaked a box of exactly this slice, and nobody else frees it.
+                // SAFETY: `heap` allocated exactly this slice as a box of it would be, its zeros are
+                // valid atomics, and nobody else frees it.
                 drop(unsafe { Box::from_raw(slice.as_ptr()) });
             }
         }
@@ -50,16 +51,42 @@ impl Drop for Memory {
 impl Words for Memory {
     #[inline]
     fn word(&self, index: usize) -> &AtomicU64 {
-        assert!(index < self.words);
-        // SAFETY: `first` points to `self.words` initialised atomics, which live as long as
-        // `self`, and the assertion keeps the index below that. Other processes may write the
-        // same memory at any time, which atomics allow.
-        unsafe { self.first.add(index).as_ref() }
+        &self.all()[index]
+    }
+
+    #[inline]
+    fn store_words(&self, at: usize, source: &[u64]) {
+        // One check of the range instead of one for each word.
+        for (word, value) in self.all()[at..at + source.len()].iter().zip(source) {
+            word.store(*value, Ordering::Relaxed);
+        }
     }
 }
 
 impl Memory {
+    #[inline]
+    fn all(&self) -> &[AtomicU64] {
+        // SAFETY: `first` points to `self.words` initialised atomics, which live as long as
+        // `self`. Other processes may write the same memory at any time, which atomics allow.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.words) }
+    }
+
     /// `bytes` of zeroed heap.
+    #[cfg(not(lastwords_loom))]
+    pub(crate) fn heap(bytes: usize) -> Memory {
+        use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
+        let words = (bytes / 8).max(1);
+        let layout = Layout::array::<AtomicU64>(words).expect("a layout below 264 MiB");
+        // SAFETY: the layout is not empty.
+        let allocated = unsafe { alloc_zeroed(layout) };
+        let Some(first) = NonNull::new(allocated.cast::<AtomicU64>()) else {
+            handle_alloc_error(layout)
+        };
+        Memory { first, words, backing: Backing::Heap }
+    }
+
+    /// `bytes` of heap, word by word: a model's atomics are more than zeros.
+    #[cfg(lastwords_loom)]
     pub(crate) fn heap(bytes: usize) -> Memory {
         let boxed: Box<[AtomicU64]> =
             std::iter::repeat_with(|| AtomicU64::new(0)).take(bytes / 8).collect();
@@ -143,6 +170,21 @@ impl Memory {
             Backing::Mapped { path, .. } => path.as_deref(),
             Backing::Heap => None,
         }
+    }
+
+    /// Makes the pages of these bytes present and writable. A hint: where the kernel knows no such
+    /// call (before Linux 5.14), they come when they are needed.
+    pub(crate) fn prefault(&self, offset: usize, bytes: usize) {
+        #[cfg(target_os = "linux")]
+        if let Backing::Mapped { .. } = self.backing
+            && offset + bytes <= self.words * 8
+        {
+            let first = self.first.as_ptr().wrapping_byte_add(offset);
+            // SAFETY: the range lies inside of the mapping, which starts at a page, as do the
+            // parts of a region; populating changes no byte of it.
+            unsafe { libc::madvise(first.cast(), bytes, libc::MADV_POPULATE_WRITE) };
+        }
+        let _ = (offset, bytes);
     }
 
     /// Copies whole words from byte `offset` on, which is a multiple of 8; how many bytes there

@@ -1,13 +1,15 @@
 //! Room 1, record: `tracing` events become breadcrumbs in a region that outlives the process.
 //!
 //! The room's files, in the order in which an event passes them: `layer` (the `tracing` layer),
-//! `thread` (what each thread keeps), `encode` (an event as words), `callsite` (static parts,
+//! `thread` (what each thread keeps), `encode` (an event as words, in a `buffer` on the stack), `callsite` (static parts,
 //! written once), `region` (one process's recording), `ring` (the protocol of its blocks), and on
 //! the reading side `snapshot`, `decode`, `breadcrumb`. Beside them `tags` and `slots` (the other
-//! tables of a region), `layout` (its bytes), `memory` (where it lies), `identity` (whose it is),
-//! `clock`, `recording` (which region is written now) and `sync` (atomics, also under loom).
+//! tables of a region), `layout` (its bytes), `memory` (where it lies), `old_regions` (how many the dead may leave), `identity` (whose it is),
+//! `clock`, `random` (ids), `recording` (which region is written now) and `sync` (atomics, also under
+//! loom).
 
 mod breadcrumb;
+mod buffer;
 mod callsite;
 mod clock;
 mod decode;
@@ -16,6 +18,8 @@ mod identity;
 mod layer;
 mod layout;
 mod memory;
+mod old_regions;
+mod random;
 mod recording;
 mod region;
 mod ring;
@@ -24,6 +28,9 @@ mod snapshot;
 mod sync;
 mod tags;
 mod thread;
+
+#[cfg(test)]
+mod tests;
 
 pub use breadcrumb::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
 pub use identity::Identity;
@@ -34,10 +41,10 @@ pub use snapshot::{MOST_BYTES, ReadError, Select, Snapshot};
 pub(crate) use clock::system_time;
 pub(crate) use layer::BreadcrumbLayer;
 pub(crate) use layout::end::CLEAN as END_CLEAN;
-pub(crate) use recording::{Plan, Recording, detach_in_forked_children};
+pub(crate) use recording::{Plan, Recording, detach_in_forked_children, process_generation};
 pub(crate) use region::{Place, Region};
 pub(crate) use slots::{Facts, flags};
-pub(crate) use thread::{is_formatting, remember_main_name};
+pub(crate) use thread::{id as thread_id, is_formatting, remember_main_name};
 
 /// The thread that panics, as it can be known without asking anybody.
 pub(crate) struct PanickingThread {

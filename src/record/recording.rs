@@ -4,7 +4,7 @@
 //! parent's region: `fork` detaches it, and the child's first event makes a region of the child's
 //! own, with the parent's tags. **Lost:** events of other threads while that region is made.
 
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::identity::Identity;
@@ -89,6 +89,8 @@ impl Recording {
         // SAFETY: `parent` is null or was moved there from `region` by `detach`, and such a
         // region is never freed.
         if let Some(parent) = unsafe { self.parent.load(Ordering::Acquire).as_ref() } {
+            // Spans of the parent look old here, and are written again.
+            region.begin_after(parent);
             for (key, value) in parent.tags() {
                 region.set_tag(&key, &value);
             }
@@ -123,6 +125,15 @@ impl Drop for Recording {
 /// The recording that a fork must detach: the installed one.
 static INSTALLED: OnceLock<Arc<Recording>> = OnceLock::new();
 
+/// How often the process was forked to become what it is: a pid may come again, in another
+/// namespace.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// A number that differs between a process and its forked children, once a recorder is installed.
+pub(crate) fn process_generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
+}
+
 /// Makes sure that a forked child leaves the region of `recording` alone. For the one installed
 /// recorder.
 pub(crate) fn detach_in_forked_children(recording: &Arc<Recording>) {
@@ -134,6 +145,7 @@ pub(crate) fn detach_in_forked_children(recording: &Arc<Recording>) {
 #[cfg(unix)]
 fn register_child_handler() {
     extern "C" fn in_child() {
+        GENERATION.fetch_add(1, Ordering::Relaxed);
         if let Some(recording) = INSTALLED.get() {
             recording.detach();
         }

@@ -19,6 +19,8 @@ use super::layout::{
     self, BLOCKS, IDENTITY_BYTES, Layout, MAGIC, Section, VERSION, flag, head, kind,
 };
 use super::memory::Memory;
+use super::old_regions::remove_beyond_bound;
+use super::random;
 use super::ring::{Appended, Refused, Ring, RingPlace, STALE};
 use super::slots::{self, Slot};
 use super::sync::{Ordering, Words};
@@ -58,6 +60,7 @@ impl Region {
         let layout = Layout::new(ring_bytes);
         let memory = match place {
             Place::File(directory) => {
+                remove_beyond_bound(directory);
                 let name = format!("{}-{}.region", identity.pid, identity.silent_death_id);
                 Memory::file(&directory.join(name), layout.bytes)?
             }
@@ -87,7 +90,7 @@ impl Region {
         }
         let slots = layout.word_of(Section::Slots);
         for index in 0..layout::SLOTS {
-            slots::set_next_id(&memory, slots, index, sentry::types::random_uuid().into_bytes());
+            slots::set_next_id(&memory, slots, index, random::id().into_bytes());
         }
         write_identity(&memory, &layout, identity);
         clock::anchor_if_due(&memory, clock::boot_nanos());
@@ -113,7 +116,7 @@ impl Region {
 
     #[inline]
     fn ring(&self) -> Ring<'_, Memory> {
-        Ring::new(&self.memory, self.ring)
+        Ring::new(&self.memory, &self.ring)
     }
 
     /// Number that no other region of this process has.
@@ -125,6 +128,16 @@ impl Region {
     #[inline]
     pub(crate) fn leases(&self) -> u64 {
         self.ring().leases()
+    }
+
+    /// Counts on from where `parent` is: panics under numbers that it has not given, and leases from
+    /// so far behind its own that whatever was written under one of those is old here. Before the
+    /// first record.
+    pub(crate) fn begin_after(&self, parent: &Region) {
+        let begin = parent.leases() + 2 * BLOCKS as u64;
+        self.memory.word(head::NEXT_LEASE).store(begin, Ordering::Relaxed);
+        let panics = parent.memory.word(head::PANICS).load(Ordering::Relaxed);
+        self.memory.word(head::PANICS).store(panics, Ordering::Relaxed);
     }
 
     /// The file the region lies in, if it lies in one.
@@ -220,11 +233,39 @@ impl Region {
         Slot::claim(&self.memory, self.layout.word_of(Section::Slots))
     }
 
-    /// Marks panic `number` as reported.
-    pub(crate) fn mark_reported(&self, number: u64) {
-        let next_id = sentry::types::random_uuid().into_bytes();
+    /// Whether there is a slot for another panic.
+    pub(crate) fn has_usable_slot(&self) -> bool {
+        slots::any_usable(&self.memory, self.layout.word_of(Section::Slots))
+    }
+
+    /// Counts a panic that found no slot.
+    pub(crate) fn count_lost_panic(&self) {
+        self.memory.word(head::PANICS_LOST).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Makes the pages of header and panic slots present, so that a panicking thread does not have
+    /// to wait for the kernel to find them.
+    pub(crate) fn prefault(&self) {
+        let (offset, length) = self.layout.sections[Section::Slots as usize];
+        self.memory.prefault(0, layout::HEADER_BYTES);
+        self.memory.prefault(offset, length);
+    }
+
+    /// Marks panic `number` as reported, or as one whose report no directory took.
+    pub(crate) fn settle_panic(&self, number: u64, is_kept: bool) {
+        let next_id = random::id().into_bytes();
         let section = self.layout.word_of(Section::Slots);
-        slots::mark_reported(&self.memory, section, number, next_id);
+        slots::settle(&self.memory, section, number, is_kept, next_id);
+    }
+
+    /// Whether panic `number` still waits for its report.
+    pub(crate) fn is_pending_panic(&self, number: u64) -> bool {
+        slots::is_pending(&self.memory, self.layout.word_of(Section::Slots), number)
+    }
+
+    /// Whether a panic's report was made and not kept.
+    pub(crate) fn has_unkept_panics(&self) -> bool {
+        slots::any_unkept(&self.memory, self.layout.word_of(Section::Slots))
     }
 
     /// Whether a panic is not yet reported.

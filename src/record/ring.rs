@@ -2,7 +2,7 @@
 //!
 //! **Guarantee.** A record that [`Ring::append`] has finished is whole for every reader, and stays
 //! among the newest 128 until 128 newer ones are finished, whatever the number, the churn and the
-//! stops of threads (up to 64 threads stopped in the middle of a record at once; each one beyond
+//! stops of threads (up to 63 threads stopped in the middle of a record at once; each one beyond
 //! takes one record off the 128). Appending never waits, never allocates and takes no lock.
 //! **Lost:** a kill costs the one record each thread was copying; a record larger than a block is
 //! refused; with every block held by a thread in the middle of a record, new ones are refused and
@@ -120,7 +120,7 @@ pub(crate) struct Writer {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ring<'a, W> {
     words: &'a W,
-    place: RingPlace,
+    place: &'a RingPlace,
 }
 
 /// Where a ring and its counters lie, in words.
@@ -144,7 +144,7 @@ pub(crate) struct RingPlace {
 
 impl<'a, W: Words> Ring<'a, W> {
     #[inline]
-    pub(crate) fn new(words: &'a W, place: RingPlace) -> Ring<'a, W> {
+    pub(crate) fn new(words: &'a W, place: &'a RingPlace) -> Ring<'a, W> {
         Ring { words, place }
     }
 
@@ -225,6 +225,11 @@ impl<'a, W: Words> Ring<'a, W> {
             self.begin_block(block, writer);
             let time = clock();
             let committed = BLOCK_HEADER_WORDS;
+            if self.leases().wrapping_sub(lease) > self.place.stale {
+                // Stopped since the ticket was drawn: this block is old already.
+                self.words.word(block).store(pack(lease, committed), Ordering::Release);
+                continue;
+            }
             self.copy_and_commit(block, lease, committed, record, event, time);
             *cursor = Cursor { ring: self.place.id, lease, committed: committed + record.len() };
             return Ok(Appended { lease, time });
@@ -236,16 +241,25 @@ impl<'a, W: Words> Ring<'a, W> {
     fn try_lease(&self) -> Option<u64> {
         let lease = self.words.word(self.place.next_lease).fetch_add(1, Ordering::Relaxed) + 1;
         let state = self.words.word(self.block_of(lease));
-        let old = state.load(Ordering::Relaxed);
-        // A ticket drawn long ago by a thread stopped here may meet a newer lease: leave it be.
-        if old & BUSY != 0 || State::unpack(old).lease >= lease {
-            return None;
-        }
         let new = pack(lease, BLOCK_HEADER_WORDS) | BUSY;
-        state.compare_exchange(old, new, Ordering::Acquire, Ordering::Relaxed).ok()?;
-        // Pairs with the reader's acquire fence: who sees a word stored below sees `new`.
-        fence(Ordering::Release);
-        Some(lease)
+        let mut old = state.load(Ordering::Relaxed);
+        for _ in 0..2 {
+            // A ticket drawn long ago by a thread stopped here may meet a newer lease: leave it be.
+            if old & BUSY != 0 || State::unpack(old).lease >= lease {
+                return None;
+            }
+            match state.compare_exchange(old, new, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => {
+                    // Pairs with the reader's acquire fence: who sees a word stored below sees
+                    // `new`.
+                    fence(Ordering::Release);
+                    return Some(lease);
+                }
+                // What was loaded is out of date. A ticket is not thrown away for that alone.
+                Err(now) => old = now,
+            }
+        }
+        None
     }
 
     /// Writes the header of a block just taken.
@@ -291,18 +305,19 @@ impl<'a, W: Words> Ring<'a, W> {
     }
 
     /// The reading side in one process, for models of the protocol; `snapshot` does the same with
-    /// `pread`. Copies out block `index` as it is, if it can be had whole: its state and its committed
-    /// words, header included. `None` while it is being taken over.
-    #[cfg(test)]
+    /// copies of the region. Copies out block `index` as it is, if it can be had whole: its state and its
+    /// committed words, header included. `None` while it is being taken over.
+    #[cfg(all(test, lastwords_loom))]
     pub(crate) fn read_block(&self, index: usize) -> Option<(State, Vec<u64>)> {
         let block = self.place.blocks + index * self.place.block_words;
-        let state_word = self.words.word(block);
-        let before = State::unpack(state_word.load(Ordering::Acquire));
-        let words = (0..before.committed.min(self.place.block_words))
-            .map(|i| self.words.word(block + i).load(Ordering::Relaxed))
-            .collect();
+        let state = self.words.word(block).load(Ordering::Acquire);
+        let before = State::unpack(state);
+        let mut words = vec![state];
+        for i in 1..before.committed.min(self.place.block_words) {
+            words.push(self.words.word(block + i).load(Ordering::Relaxed));
+        }
         fence(Ordering::Acquire);
-        let after = State::unpack(state_word.load(Ordering::Relaxed));
+        let after = State::unpack(self.words.word(block).load(Ordering::Relaxed));
         (before.lease == after.lease).then_some((before, words))
     }
 }

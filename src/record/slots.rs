@@ -2,11 +2,12 @@
 //!
 //! **Guarantee:** taking and filling a slot allocates nothing, takes no lock and makes no system
 //! call; each slot has its event id before the panic that needs it. **Lost:** of a message all but
-//! its first 8,192 bytes, of a path all but its last 512; with 16 panics not yet reported, a
-//! further one has no slot and is counted.
+//! its first 8,192 bytes, of a path all but its last 512; with 16 panics not yet reported there is
+//! no slot for a further one.
 //!
 //! ```text
-//! word  0  state: 0 free, 1 being written, 2 facts written, 3 addresses written, 4 reported
+//! word  0  state: 0 free, 1 being written, 2 facts written, 3 addresses written, 4 reported,
+//!          5 tried in vain: no directory took its report
 //! word  1  event id, 16 bytes
 //! word  3  boot nanoseconds         word  4  wall nanoseconds since 1970
 //! word  5  thread id                word  6  flags: 1 main thread, 2 process aborts,
@@ -20,8 +21,11 @@
 //! word 1112  256 addresses, innermost first; when more frames were walked, the first 206 and the
 //!            last 50
 //! word 1368  the event id that the next panic in this slot gets, 16 bytes
+//! word 1370  boot nanoseconds when the facts were written
+//! word 1371  boot nanoseconds when the addresses were written, 0 for not yet
 //! ```
 
+use super::clock;
 use super::layout::{NAME_BYTES, SLOT_WORDS, SLOTS, head};
 use super::sync::{Ordering, Words};
 
@@ -31,6 +35,7 @@ pub(crate) mod state {
     pub(crate) const FACTS: u64 = 2;
     pub(crate) const ADDRESSES: u64 = 3;
     pub(crate) const REPORTED: u64 = 4;
+    pub(crate) const UNKEPT: u64 = 5;
 }
 
 pub(crate) mod flags {
@@ -61,6 +66,8 @@ const FILE_AT: usize = 24;
 const MESSAGE_AT: usize = 88;
 const ADDRESSES_AT: usize = 1112;
 const NEXT_ID: usize = 1368;
+const FACTS_TIME: usize = 1370;
+const ADDRESSES_TIME: usize = 1371;
 
 /// Most bytes of a message: the protocol takes 8,192 characters.
 pub(crate) const MOST_MESSAGE: usize = 8192;
@@ -96,19 +103,20 @@ pub(crate) struct Slot<'a, W> {
 }
 
 impl<'a, W: Words> Slot<'a, W> {
-    /// Takes a free slot, else the longest reported one. `None` if all wait to be reported.
+    /// Takes a free slot, else the longest reported one, else the longest that was tried in vain.
+    /// `None` if all wait to be reported.
     pub(crate) fn claim(words: &'a W, section: usize) -> Option<Slot<'a, W>> {
-        let number = words.word(head::PANICS).fetch_add(1, Ordering::Relaxed) + 1;
         for _ in 0..SLOTS {
             let base = oldest_usable(words, section)?;
             let old = words.word(base).load(Ordering::Relaxed);
-            let usable = old == state::FREE || old == state::REPORTED;
-            if usable
+            let usable = [state::FREE, state::REPORTED, state::UNKEPT];
+            if usable.contains(&old)
                 && words
                     .word(base)
                     .compare_exchange(old, state::WRITING, Ordering::Acquire, Ordering::Relaxed)
                     .is_ok()
             {
+                let number = words.word(head::PANICS).fetch_add(1, Ordering::Relaxed) + 1;
                 for i in 0..2 {
                     let half = words.word(base + NEXT_ID + i).load(Ordering::Relaxed);
                     words.word(base + ID + i).store(half, Ordering::Relaxed);
@@ -142,6 +150,8 @@ impl<'a, W: Words> Slot<'a, W> {
         self.words.store_words(self.base + NAME_AT, &facts.name.1);
         self.words.store_bytes(self.base + FILE_AT, file.as_bytes());
         self.words.store_bytes(self.base + MESSAGE_AT, message.as_bytes());
+        set(ADDRESSES_TIME, 0);
+        set(FACTS_TIME, clock::boot_nanos());
         self.words.word(self.base).store(state::FACTS, Ordering::Release);
     }
 
@@ -157,21 +167,26 @@ impl<'a, W: Words> Slot<'a, W> {
         let kept = walked.min(MOST_ADDRESSES) as u64;
         self.words.word(self.base + KEPT).store(kept, Ordering::Relaxed);
         self.words.word(self.base + WALKED).store(walked as u64, Ordering::Relaxed);
+        let now = clock::boot_nanos();
+        self.words.word(self.base + ADDRESSES_TIME).store(now, Ordering::Relaxed);
         self.words.word(self.base).store(state::ADDRESSES, Ordering::Release);
     }
 }
 
-/// The slot to use next: a free one, else the reported one with the lowest number.
+/// The slot to use next: a free one, else the reported one with the lowest number, else the unkept
+/// one with the lowest.
 fn oldest_usable(words: &impl Words, section: usize) -> Option<usize> {
     let bases = (0..SLOTS).map(|i| section + i * SLOT_WORDS);
     bases
         .filter_map(|base| match words.word(base).load(Ordering::Relaxed) {
-            state::FREE => Some((0, base)),
-            state::REPORTED => Some((words.word(base + NUMBER).load(Ordering::Relaxed), base)),
+            state::FREE => Some((0, 0, base)),
+            done @ (state::REPORTED | state::UNKEPT) => {
+                Some((done, words.word(base + NUMBER).load(Ordering::Relaxed), base))
+            }
             _ => None,
         })
         .min()
-        .map(|(_, base)| base)
+        .map(|(_, _, base)| base)
 }
 
 /// Gives slot `index` the id of the next event it will hold.
@@ -187,11 +202,16 @@ fn find(words: &impl Words, section: usize, number: u64) -> Option<usize> {
     })
 }
 
+/// Whether a slot can be taken.
+pub(crate) fn any_usable(words: &impl Words, section: usize) -> bool {
+    oldest_usable(words, section).is_some()
+}
+
 /// Whether any slot is taken and not yet reported.
 pub(crate) fn any_pending(words: &impl Words, section: usize) -> bool {
     (0..SLOTS).map(|i| section + i * SLOT_WORDS).any(|base| {
         let state = words.word(base).load(Ordering::Acquire);
-        state != state::FREE && state != state::REPORTED
+        (state::WRITING..=state::ADDRESSES).contains(&state)
     })
 }
 
@@ -203,11 +223,30 @@ pub(crate) fn any_incomplete(words: &impl Words, section: usize) -> bool {
     })
 }
 
-/// Marks the slot of panic `number` as reported; `next_id` is for its next use.
-pub(crate) fn mark_reported(words: &impl Words, section: usize, number: u64, next_id: [u8; 16]) {
+/// Whether panic `number` still waits for its report.
+pub(crate) fn is_pending(words: &impl Words, section: usize, number: u64) -> bool {
+    find(words, section, number)
+        .is_some_and(|base| words.word(base).load(Ordering::Acquire) <= state::ADDRESSES)
+}
+
+/// Whether a panic was tried in vain.
+pub(crate) fn any_unkept(words: &impl Words, section: usize) -> bool {
+    (0..SLOTS)
+        .any(|i| words.word(section + i * SLOT_WORDS).load(Ordering::Acquire) == state::UNKEPT)
+}
+
+/// Marks the slot of panic `number` as reported, or as tried in vain; `next_id` is for its next use.
+pub(crate) fn settle(
+    words: &impl Words,
+    section: usize,
+    number: u64,
+    is_kept: bool,
+    next_id: [u8; 16],
+) {
     if let Some(base) = find(words, section, number) {
         words.store_bytes(base + NEXT_ID, &next_id);
-        words.word(base).store(state::REPORTED, Ordering::Release);
+        let state = if is_kept { state::REPORTED } else { state::UNKEPT };
+        words.word(base).store(state, Ordering::Release);
     }
 }
 
@@ -237,6 +276,10 @@ pub struct PanicRecord {
     pub boot_nanos: u64,
     /// Wall time in nanoseconds since 1970-01-01 UTC.
     pub wall_nanos: i64,
+    /// When the hook had written all but the addresses, in nanoseconds since the machine's boot.
+    pub facts_nanos: u64,
+    /// When it had written the addresses too.
+    pub addresses_nanos: Option<u64>,
     /// Id of the thread.
     pub thread: u64,
     /// Name of the thread, where it is known.
@@ -269,6 +312,8 @@ pub struct PanicRecord {
     pub complete: bool,
     /// Whether its report is in the spool.
     pub reported: bool,
+    /// Whether its report was made and no directory took it.
+    pub unkept: bool,
 }
 
 /// The panics in the words of a slot section, in the order in which they began.
@@ -279,7 +324,7 @@ pub(crate) fn read(section: &[u64]) -> Vec<PanicRecord> {
 }
 
 fn read_slot(slot: &[u64]) -> Option<PanicRecord> {
-    if !(state::FACTS..=state::REPORTED).contains(&slot[0]) {
+    if !(state::FACTS..=state::UNKEPT).contains(&slot[0]) {
         return None;
     }
     let bytes = |at: usize, len: usize, most: usize| {
@@ -297,6 +342,8 @@ fn read_slot(slot: &[u64]) -> Option<PanicRecord> {
         chained_to: (slot[CHAINED_TO] != 0).then_some(slot[CHAINED_TO]),
         boot_nanos: slot[TIME],
         wall_nanos: slot[TIME + 1] as i64,
+        facts_nanos: slot[FACTS_TIME],
+        addresses_nanos: (slot[ADDRESSES_TIME] != 0).then_some(slot[ADDRESSES_TIME]),
         thread: slot[THREAD],
         thread_name: (!name.is_empty()).then_some(name),
         main: has(flags::MAIN),
@@ -312,6 +359,7 @@ fn read_slot(slot: &[u64]) -> Option<PanicRecord> {
         addresses_elided: slot[WALKED].saturating_sub(MOST_ADDRESSES as u64),
         complete: slot[0] >= state::ADDRESSES,
         reported: slot[0] == state::REPORTED,
+        unkept: slot[0] == state::UNKEPT,
     })
 }
 
@@ -320,7 +368,7 @@ fn read_addresses(slot: &[u64]) -> Vec<u64> {
     let kept = (slot[KEPT] as usize).min(MOST_ADDRESSES);
     let mut addresses = slot[ADDRESSES_AT..ADDRESSES_AT + kept].to_vec();
     let inner = MOST_ADDRESSES - OUTERMOST;
-    if slot[WALKED] > MOST_ADDRESSES as u64 {
+    if kept == MOST_ADDRESSES && slot[WALKED] > MOST_ADDRESSES as u64 {
         let oldest = (slot[WALKED] - inner as u64) % OUTERMOST as u64;
         addresses[inner..].rotate_left(oldest as usize);
     }

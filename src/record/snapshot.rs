@@ -10,6 +10,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
@@ -18,18 +19,25 @@ use super::clock::{Anchors, system_time};
 use super::decode::{self, Bytes, Callsite};
 use super::identity::Identity;
 use super::layout::{
-    BLOCK_HEADER_WORDS, CALLSITE_MARK, HEADER_BYTES, MAGIC, NAME_BYTES, RECORD_HEADER_WORDS,
-    Section, VERSION, flag, head, kind,
+    BLOCK_HEADER_WORDS, CALLSITE_BYTES, CALLSITE_MARK, HEADER_BYTES, IDENTITY_BYTES, MAGIC,
+    NAME_BYTES, RECORD_HEADER_WORDS, RECORD_WORDS, SLOT_WORDS, SLOTS, Section, TAG_ENTRIES,
+    TAG_WORDS, VERSION, flag, head, kind,
 };
 use super::region::Region;
 use super::ring::State;
 use super::slots::{self, PanicRecord};
-use super::tags;
+use super::sync::{Ordering, fence};
+use super::tags::{self, TAG_TRIES};
 
 /// Largest region that is read: the largest ring, and room for the rest.
 pub const MOST_BYTES: u64 = 264 * 1024 * 1024;
 /// How many spans a breadcrumb's path may have; deeper ancestors are left out.
 const MOST_SPANS: usize = 64;
+/// How many bytes of names and values are taken out of one region. Records share spans and
+/// callsites, so a damaged region of some megabytes could unfold into all memory there is.
+const MOST_DECODED: usize = 128 * 1024 * 1024;
+/// How often a block that is taken over while it is copied is copied again.
+const BLOCK_TRIES: usize = 4;
 
 /// Which breadcrumbs to take out of a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,24 +168,26 @@ impl Snapshot {
         Ok(slots::read(&source.section(Section::Slots, "panic slots")?))
     }
 
-    fn read(read: ReadAt<'_>, len: u64, select: Select) -> Result<Snapshot, ReadError> {
+    pub(super) fn read(read: ReadAt<'_>, len: u64, select: Select) -> Result<Snapshot, ReadError> {
         let mut source = Source::open(read, len)?;
         let identity = source.section(Section::Identity, "identity")?;
-        let tags = source.section(Section::Tags, "tags")?;
-        let callsites = source.section(Section::Callsites, "callsites")?;
+        let tags = source.tags()?;
         let panics = source.section(Section::Slots, "panic slots")?;
         let (blocks, overtaken) = source.blocks()?;
+        // Read after the blocks: a record may be of a callsite that was new a moment ago.
+        let callsites = source.section(Section::Callsites, "callsites")?;
         // Read last: it counts what was overwritten meanwhile.
         let header = source.header()?;
         let mut joiner = Joiner::new(&blocks, callsites, Anchors::read(|at| header[at]));
         let breadcrumbs = joiner.newest(select);
         let modules = modules(&joiner.callsites);
         let losses = Losses {
-            overwritten: header[head::OVERWRITTEN] + overtaken,
+            overwritten: header[head::OVERWRITTEN].saturating_add(overtaken),
             torn: joiner.torn,
             cut: header[head::CUT],
             dropped: header[head::DROPPED],
             spans_missing: joiner.spans_missing.len() as u64,
+            panics: header[head::PANICS_LOST],
         };
         Ok(Snapshot {
             identity: parse_identity(&identity),
@@ -211,7 +221,7 @@ fn read_file_at(mut file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<u
     file.read(buffer)
 }
 
-type ReadAt<'a> = &'a mut dyn FnMut(u64, &mut [u8]) -> io::Result<usize>;
+pub(super) type ReadAt<'a> = &'a mut dyn FnMut(u64, &mut [u8]) -> io::Result<usize>;
 
 /// The bytes of a region, copied part by part.
 struct Source<'a> {
@@ -252,7 +262,32 @@ impl<'a> Source<'a> {
 
     fn section(&mut self, section: Section, part: &'static str) -> Result<Vec<u64>, ReadError> {
         let (offset, length) = self.sections[section as usize];
+        let most = match section {
+            Section::Identity => IDENTITY_BYTES,
+            Section::Tags => TAG_ENTRIES * TAG_WORDS * 8,
+            Section::Callsites => CALLSITE_BYTES,
+            Section::Slots => SLOTS * SLOT_WORDS * 8,
+            Section::Blocks => usize::MAX,
+        };
+        if length > most as u64 {
+            return Err(ReadError::Damaged { part });
+        }
         self.words(offset, length, part)
+    }
+
+    /// Copies the tags, again if one was set meanwhile.
+    fn tags(&mut self) -> Result<Vec<u64>, ReadError> {
+        let mut tags = self.section(Section::Tags, "tags")?;
+        for _ in 0..TAG_TRIES {
+            // Pairs with the release fence in `Tags::set`.
+            fence(Ordering::Acquire);
+            let later = self.section(Section::Tags, "tags")?;
+            if tags::same(&tags, &later) {
+                break;
+            }
+            tags = later;
+        }
+        Ok(tags)
     }
 
     /// Copies `length` bytes from `offset` on.
@@ -263,11 +298,7 @@ impl<'a> Source<'a> {
         part: &'static str,
     ) -> Result<Vec<u64>, ReadError> {
         let damaged = ReadError::Damaged { part };
-        let end = offset.checked_add(length);
-        if !offset.is_multiple_of(8)
-            || !length.is_multiple_of(8)
-            || end.is_none_or(|end| end > self.len)
-        {
+        if !self.is_inside(offset, length) {
             return Err(damaged);
         }
         let mut bytes = vec![0; length as usize];
@@ -285,22 +316,70 @@ impl<'a> Source<'a> {
         Ok(words.map(|word| u64::from_ne_bytes(word.try_into().unwrap_or_default())).collect())
     }
 
-    /// Copies all blocks twice, and keeps of the first copy those whose lease is still the same in
-    /// the second: they are whole. Also the number of events in the others.
-    fn blocks(&mut self) -> Result<(Vec<Vec<u64>>, u64), ReadError> {
-        let first = self.section(Section::Blocks, "blocks")?;
-        let second = self.section(Section::Blocks, "blocks")?;
-        let mut overtaken = 0;
-        let pairs = first.chunks_exact(self.block_words).zip(second.chunks_exact(self.block_words));
-        let whole = pairs.filter_map(|(block, later)| {
-            if State::unpack(block[0]).lease != State::unpack(later[0]).lease {
-                overtaken += block[1].min(self.block_words as u64);
-                return None;
-            }
-            Some(block.to_vec())
-        });
-        Ok((whole.collect(), overtaken))
+    fn is_inside(&self, offset: u64, length: u64) -> bool {
+        let end = offset.checked_add(length);
+        offset.is_multiple_of(8)
+            && length.is_multiple_of(8)
+            && end.is_some_and(|end| end <= self.len)
     }
+
+    /// Copies all blocks that were ever leased. Also the number of events in those that were taken
+    /// over again and again while they were copied.
+    fn blocks(&mut self) -> Result<(Vec<Vec<u64>>, u64), ReadError> {
+        let (offset, length) = self.sections[Section::Blocks as usize];
+        if !self.is_inside(offset, length) {
+            return Err(ReadError::Damaged { part: "blocks" });
+        }
+        let block_bytes = self.block_words as u64 * 8;
+        let mut blocks = Vec::new();
+        let mut overtaken = 0;
+        for i in 0..length / block_bytes {
+            match self.block(offset + i * block_bytes)? {
+                Copied::Never => {}
+                Copied::Whole(block) => blocks.push(block),
+                Copied::Overtaken { events } => overtaken += events,
+            }
+        }
+        Ok((blocks, overtaken))
+    }
+
+    /// Copies one block as `Ring::read_block` does: its state, then what that says is committed,
+    /// then its state again. One copy of everything would not do: nothing says that the state is
+    /// copied before the words behind it.
+    fn block(&mut self, at: u64) -> Result<Copied, ReadError> {
+        let mut events = 0;
+        for _ in 0..BLOCK_TRIES {
+            let before = self.state(at)?;
+            fence(Ordering::Acquire);
+            let state = State::unpack(before);
+            if state.lease == 0 {
+                return Ok(Copied::Never);
+            }
+            let words = state.committed.clamp(BLOCK_HEADER_WORDS, self.block_words);
+            let mut block = self.words(at, words as u64 * 8, "blocks")?;
+            fence(Ordering::Acquire);
+            if State::unpack(self.state(at)?).lease == state.lease {
+                block[0] = before;
+                return Ok(Copied::Whole(block));
+            }
+            events = block[1].min(self.block_words as u64);
+        }
+        Ok(Copied::Overtaken { events })
+    }
+
+    fn state(&mut self, at: u64) -> Result<u64, ReadError> {
+        self.words(at, 8, "blocks").map(|words| words[0])
+    }
+}
+
+/// What became of copying a block.
+enum Copied {
+    /// It was never leased.
+    Never,
+    /// The state it was copied under, and the words that were committed then.
+    Whole(Vec<u64>),
+    /// Every attempt was overtaken by a new lease.
+    Overtaken { events: u64 },
 }
 
 /// A record found in a block.
@@ -324,7 +403,9 @@ struct Joiner<'a> {
     /// All copies of each span, oldest first.
     spans: HashMap<u64, Vec<Found<'a>>>,
     callsites: Vec<u64>,
-    decoded: HashMap<u32, Option<Callsite>>,
+    decoded: HashMap<u32, Option<Rc<Callsite>>>,
+    /// How many more bytes may be decoded: see [`MOST_DECODED`].
+    budget: usize,
     anchors: Anchors,
     torn: u64,
     spans_missing: BTreeSet<u64>,
@@ -337,6 +418,7 @@ impl<'a> Joiner<'a> {
             spans: HashMap::new(),
             callsites,
             decoded: HashMap::new(),
+            budget: MOST_DECODED,
             anchors,
             torn: 0,
             spans_missing: BTreeSet::new(),
@@ -395,8 +477,7 @@ impl<'a> Joiner<'a> {
 
     fn breadcrumb(&mut self, event: &Found<'_>) -> Option<Breadcrumb> {
         let (callsite, bytes) = self.callsite(event)?;
-        let mut fields = Map::new();
-        decode::values(&mut Bytes(&bytes), &callsite, &mut fields)?;
+        let fields = self.fields(&mut Bytes(&bytes), &callsite)?;
         let mut breadcrumb = Breadcrumb {
             time: system_time(self.anchors.wall(event.order.0)),
             boot_nanos: event.order.0,
@@ -446,25 +527,37 @@ impl<'a> Joiner<'a> {
         let (callsite, bytes) = self.callsite(&copy)?;
         let mut values = Bytes(&bytes);
         let parent = values.u64()?;
+        let fields = self.fields(&mut values, &callsite)?;
+        let (name, target) = (callsite.name.clone(), callsite.target.clone());
+        Some((SpanInfo { name, target, fields }, parent))
+    }
+
+    /// Decodes values, as long as there is room for them.
+    fn fields(
+        &mut self,
+        values: &mut Bytes<'_>,
+        callsite: &Callsite,
+    ) -> Option<Map<String, Value>> {
+        self.budget = self.budget.checked_sub(callsite.text_bytes() + values.0.len())?;
         let mut fields = Map::new();
-        decode::values(&mut values, &callsite, &mut fields)?;
-        Some((SpanInfo { name: callsite.name, target: callsite.target, fields }, parent))
+        decode::values(values, callsite, &mut fields)?;
+        Some(fields)
     }
 
     /// The callsite of a record, and the bytes of its values.
-    fn callsite(&mut self, record: &Found<'_>) -> Option<(Callsite, Vec<u8>)> {
+    fn callsite(&mut self, record: &Found<'_>) -> Option<(Rc<Callsite>, Vec<u8>)> {
         let (first, len) = record.values;
         let bytes = decode::bytes_of(record.block.get(first..first + len.div_ceil(8))?);
         let mut rest = Bytes(bytes.get(..len)?);
         if record.flags & flag::INLINE != 0 {
             let callsite = Callsite::decode(&mut rest)?;
-            return Some((callsite, rest.0.to_vec()));
+            return Some((Rc::new(callsite), rest.0.to_vec()));
         }
         let table = &self.callsites;
         let decoded = self
             .decoded
             .entry(record.callsite)
-            .or_insert_with(|| decode_callsite(table, record.callsite));
+            .or_insert_with(|| decode_callsite(table, record.callsite).map(Rc::new));
         Some((decoded.clone()?, rest.0.to_vec()))
     }
 }
@@ -479,7 +572,7 @@ fn read_record_header(
     let header = block.get(at..at + RECORD_HEADER_WORDS)?;
     let bytes = (header[0] & 0xFFFF) as usize;
     let words = bytes.div_ceil(8);
-    if bytes < RECORD_HEADER_WORDS * 8 || at + words > end {
+    if bytes < RECORD_HEADER_WORDS * 8 || words > RECORD_WORDS || at + words > end {
         return None;
     }
     let found = Found {
@@ -501,6 +594,10 @@ fn decode_callsite(table: &[u64], place: u32) -> Option<Callsite> {
         return None;
     }
     let words = usize::try_from(mark >> 32).ok()?.checked_sub(1)?;
+    // Longer than the encoder makes them, entries could overlap without end.
+    if words > RECORD_WORDS {
+        return None;
+    }
     Callsite::decode(&mut Bytes(&decode::bytes_of(body.get(..words)?)))
 }
 

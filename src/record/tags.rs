@@ -11,7 +11,10 @@
 use std::sync::Mutex;
 
 use super::layout::{TAG_ENTRIES, TAG_KEY_BYTES, TAG_VALUE_BYTES, TAG_WORDS, head};
-use super::sync::{Ordering, Words};
+use super::sync::{Ordering, Words, fence};
+
+/// How often a tag section is copied again because a tag was set meanwhile.
+pub(crate) const TAG_TRIES: usize = 8;
 
 /// The writing side of a region's tag table.
 pub(crate) struct Tags {
@@ -32,12 +35,18 @@ impl Tags {
         let value = &value[..value.floor_char_boundary(TAG_VALUE_BYTES)];
         let mut last = self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let old = self.find(words, key);
-        let Some(free) = self.entries().find(|at| words.word(*at).load(Ordering::Relaxed) == 0)
-        else {
+        let mut free = self.entries().filter(|at| words.word(*at).load(Ordering::Relaxed) == 0);
+        let first = free.next();
+        // A new key may not take the last entry: no value could be changed any more.
+        let free = if old.is_some() { first } else { first.filter(|_| free.next().is_some()) };
+        let Some(free) = free else {
             words.word(head::TAGS_DROPPED).fetch_add(1, Ordering::Relaxed);
             return false;
         };
         *last += 1;
+        // Pairs with the readers' acquire fence: who sees a word stored below sees that the entry
+        // was freed before.
+        fence(Ordering::Release);
         let lengths = key.len() as u64 | (value.len() as u64) << 16;
         words.word(free + 1).store(lengths, Ordering::Relaxed);
         words.store_bytes(free + 2, key.as_bytes());
@@ -74,11 +83,30 @@ impl Tags {
 
     /// All tags of a live region, in the order they were set.
     pub(crate) fn all(&self, words: &impl Words) -> Vec<(String, String)> {
-        let bytes: Vec<u64> = (0..TAG_ENTRIES * TAG_WORDS)
-            .map(|i| words.word(self.section + i).load(Ordering::Acquire))
-            .collect();
-        read(&bytes)
+        let copy = || -> Vec<u64> {
+            let words = (0..TAG_ENTRIES * TAG_WORDS).map(|i| words.word(self.section + i));
+            words.map(|word| word.load(Ordering::Acquire)).collect()
+        };
+        let mut tags = copy();
+        for _ in 0..TAG_TRIES {
+            fence(Ordering::Acquire);
+            let later = copy();
+            if same(&tags, &later) {
+                break;
+            }
+            tags = later;
+        }
+        read(&tags)
     }
+}
+
+/// Whether no tag was set or removed between two copies of a tag section, so that the first is of
+/// one moment: every change gives some entry another number.
+pub(crate) fn same(copy: &[u64], later: &[u64]) -> bool {
+    let numbers = |section: &[u64]| -> Vec<u64> {
+        section.chunks_exact(TAG_WORDS).map(|entry| entry[0]).collect()
+    };
+    numbers(copy) == numbers(later)
 }
 
 /// The tags in the words of a tag section, in the order they were set, the last value of each key.

@@ -201,6 +201,7 @@ pub(crate) fn remember_main_name() {}
 pub(crate) struct Formatting(());
 
 impl Formatting {
+    #[inline]
     pub(crate) fn begin() -> Formatting {
         FORMATTING.set(FORMATTING.get() + 1);
         Formatting(())
@@ -208,6 +209,7 @@ impl Formatting {
 }
 
 impl Drop for Formatting {
+    #[inline]
     fn drop(&mut self) {
         FORMATTING.set(FORMATTING.get() - 1);
     }
@@ -218,13 +220,13 @@ pub(crate) fn is_formatting() -> bool {
     FORMATTING.get() > 0
 }
 
-/// Runs `f` with this thread's entered spans.
+/// Runs `f` with this thread's entered spans. The functions below that call this run no code but
+/// their own in `f`, so no second reference is made on this thread. A signal handler that records in
+/// between reads a stack that is whole but for one entry, all of whose fields are plain numbers.
 #[inline]
 fn with_spans<R>(f: impl FnOnce(&mut Spans) -> R) -> R {
-    // SAFETY: the reference lives for the call of `f` only, and the three functions below that
-    // call this run no code but their own in it, so no second one is made on this thread. A
-    // signal handler that records in between reads a stack that is whole but for one entry, all of
-    // whose fields are plain numbers.
+    // SAFETY: the reference lives for the call of `f` only, and nobody makes another meanwhile: see
+    // above.
     SPANS.with(|spans| f(unsafe { &mut *spans.get() }))
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::publish::{Publisher, Sink};
+use super::publish::Publisher;
 use super::reporter::Reporter;
+use super::sink::Sink;
 use super::state_dir::Opened;
 use super::{Recorder, exit, global, reporter, state_dir};
 use crate::config::{self, Flags, Origin, Overrides, Settings, SuperviseMode};
@@ -195,7 +196,8 @@ fn start(settings: Settings) -> Recorder {
     let plan = Plan { place, ring_bytes: settings.ring_size, identity: identity.clone() };
     let recording = Arc::new(Recording::new(region, plan));
     detach_in_forked_children(&recording);
-    let sink = spool.map_or(Sink::Nothing, Sink::Spool);
+    let limit = settings.spool_limit;
+    let sink = spool.map_or(Sink::Nothing, |spool| Sink::Spool(spool, limit));
     let publisher = Arc::new(Publisher::new(settings, identity, recording, sink));
     let reporter = Reporter::start(Arc::clone(&publisher));
     hook::install(reporter::sink(&publisher, &reporter));

@@ -35,6 +35,7 @@ fn at_exit(status: Option<i32>) {
     region.mark_end(END_CLEAN);
     if let Some(path) = region.path()
         && !region.has_pending_panics()
+        && !region.has_unkept_panics()
     {
         let _ = std::fs::remove_file(path);
     }

@@ -1,7 +1,6 @@
 //! What is one per process: the installed recording, tags set before there is one, and warnings.
 
 use std::fmt::Display;
-use std::io::Write;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::record::Recording;
@@ -54,7 +53,22 @@ pub fn remove_tag(key: &str) {
 }
 
 /// One line on standard error, in one write; where there is none, it is lost.
+///
+/// Past the standard library's lock: the thread that panics may hold it.
 pub(super) fn warn(text: &str) {
     let line = format!("lastwords: {text}\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    write_to_stderr(line.as_bytes());
+}
+
+#[cfg(unix)]
+fn write_to_stderr(line: &[u8]) {
+    // SAFETY: `line` can be read for its length; a descriptor that is closed is an error, which
+    // costs the line.
+    unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
+}
+
+#[cfg(not(unix))]
+fn write_to_stderr(line: &[u8]) {
+    use std::io::Write;
+    let _ = std::io::stderr().write_all(line);
 }

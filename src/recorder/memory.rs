@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::publish::{Publisher, Sink};
+use super::publish::Publisher;
+use super::sink::Sink;
 use super::{Recorder, reporter};
 use crate::config::Settings;
 use crate::detect::hook;

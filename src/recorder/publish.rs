@@ -2,22 +2,25 @@
 //!
 //! **Guarantee:** each death is one report, under the id its first panic had before it happened;
 //! what is learned later replaces the report under the same id. A panic is marked as reported only
-//! after its report is in `waiting/`. **Lost:** a report that cannot be written stays a panic in
-//! the region, which a later sweep can report; the warning says so, once.
+//! after its report is in `waiting/`. **Lost:** of a report that no directory takes, what the region
+//! holds is left; the warning says so, once.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::time::{Duration, Instant, SystemTime};
 
 use sentry::protocol::Event;
 use sentry::types::Uuid;
 
 use super::global::warn;
-use super::state_dir;
+use super::sink::Sink;
 use crate::config::Settings;
-use crate::deliver::{Spool, SpoolError};
-use crate::detect::{Crash, Family, OwnCrates, Severity, families, hook, learn_from_install};
-use crate::record::{Identity, Recording, Region, Select, Snapshot};
+use crate::detect::{
+    Crash, CrashedThread, Family, OwnCrates, Severity, families, hook, learn_from_install,
+};
+use crate::record::{
+    Identity, PanicRecord, Recording, Region, Select, Snapshot, process_generation,
+};
 use crate::report::{self, ProcessInfo, Report, Scene, Usage};
 
 /// How many reports are kept to be corrected.
@@ -26,18 +29,10 @@ const MOST_HELD: usize = 16;
 pub(super) const SETTLED: Duration = Duration::from_secs(1);
 /// How long a turn at making reports is waited for.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
+/// The exit status of a program whose `main` panicked, from the standard library's runtime.
+const PANICKED: i32 = 101;
 /// Frames of the call of `install` that are looked at.
 const INSTALL_FRAMES: usize = 32;
-
-/// Where reports go.
-pub(super) enum Sink {
-    /// Files.
-    Spool(Spool),
-    /// A recorder without globals.
-    Memory(Mutex<Vec<Event<'static>>>),
-    /// No directory works.
-    Nothing,
-}
 
 /// Makes reports of a recording's panics.
 pub(super) struct Publisher {
@@ -49,10 +44,36 @@ pub(super) struct Publisher {
     made_at: Vec<u64>,
     learned: OnceLock<OwnCrates>,
     /// Taken by whoever makes reports; never by a thread that only panics.
-    working: Mutex<Held>,
-    /// Numbers of panics that need no more waiting for, by their last digits.
-    done: [AtomicU64; 16],
+    working: Working,
     warned: AtomicBool,
+}
+
+/// The turn at making reports in one process. A forked child has a turn of its own: its parent's
+/// may be held by a thread that the child does not have, and what the parent reported is the
+/// parent's to correct.
+struct Working {
+    generation: u32,
+    held: Mutex<Held>,
+    in_child: OnceLock<Box<Working>>,
+}
+
+impl Working {
+    fn of_this_process() -> Working {
+        Working {
+            generation: process_generation(),
+            held: Mutex::default(),
+            in_child: OnceLock::new(),
+        }
+    }
+
+    fn here(&self) -> &Mutex<Held> {
+        let mut working = self;
+        while working.generation != process_generation() {
+            let in_child = || Box::new(Working::of_this_process());
+            working = working.in_child.get_or_init(in_child);
+        }
+        &working.held
+    }
 }
 
 /// Reports that may still be corrected.
@@ -83,8 +104,7 @@ impl Publisher {
             sink,
             made_at,
             learned: OnceLock::new(),
-            working: Mutex::default(),
-            done: Default::default(),
+            working: Working::of_this_process(),
             warned: AtomicBool::new(false),
         }
     }
@@ -99,23 +119,15 @@ impl Publisher {
 
     /// The events of a recorder in memory.
     pub(super) fn events(&self) -> Vec<Event<'static>> {
-        match &self.sink {
-            Sink::Memory(events) => events.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            Sink::Spool(_) | Sink::Nothing => Vec::new(),
-        }
+        self.sink.events()
     }
 
-    /// Whether panic `number` needs no more waiting for: it is reported, or cannot be.
-    pub(super) fn is_done(&self, number: u64) -> bool {
-        self.done[number as usize % self.done.len()].load(Ordering::Acquire) >= number
-    }
-
-    /// Waits for whoever makes reports now, but not for ever: in a forked child it may be a thread
-    /// that only the parent has.
+    /// Waits for whoever makes reports now, but not for ever: it may wait for what this thread
+    /// holds.
     fn begin_work(&self) -> Option<MutexGuard<'_, Held>> {
         let begun = Instant::now();
         while begun.elapsed() < LONGEST_TURN {
-            match self.working.try_lock() {
+            match self.working.here().try_lock() {
                 Ok(held) => return Some(held),
                 Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
@@ -130,7 +142,8 @@ impl Publisher {
         let Ok(panics) = Snapshot::panics_of_region(region) else { return };
         for family in families(&panics) {
             let members = &family.members;
-            if members.iter().any(|panic| !panic.reported && panic.complete) {
+            let waits = |panic: &&PanicRecord| panic.complete && !panic.reported && !panic.unkept;
+            if members.iter().any(waits) {
                 self.publish(region, &family, &mut held);
             }
         }
@@ -146,77 +159,26 @@ impl Publisher {
         let crash = family.crash(&self.own_crates(&snapshot));
         // A destructor's panic was a death of its own until the runtime said what it was.
         for member in &family.members[1..] {
-            self.withdraw(Uuid::from_bytes(member.event_id));
+            self.sink.withdraw(Uuid::from_bytes(member.event_id));
         }
         let scene = self.scene(crash, snapshot, usage, region);
-        let outcome = self.write(&report::build(&scene));
-        for panic in &family.members {
-            if outcome.is_ok() && panic.complete {
-                region.mark_reported(panic.number);
-            }
-            let slot = &self.done[panic.number as usize % self.done.len()];
-            slot.fetch_max(panic.number, Ordering::Release);
+        let is_kept = self.write(&report::build(&scene));
+        for panic in family.members.iter().filter(|panic| panic.complete) {
+            region.settle_panic(panic.number, is_kept);
         }
-        if let Err(error) = outcome {
-            self.warn_once(&error, "a report is not kept");
-        }
+        // Nobody waits for this.
+        self.sink.prune(scene.crash.event_id);
         held.keep(scene, family);
     }
 
-    /// Writes a report, in place of an earlier one of the same id.
-    fn write(&self, report: &Report) -> Result<(), SpoolError> {
-        match &self.sink {
-            Sink::Spool(spool) => {
-                let (id, bytes) = (report.event_id(), report.to_envelope_bytes());
-                spool
-                    .publish(id, &bytes)
-                    .map(drop)
-                    .or_else(|error| self.write_elsewhere(id, &bytes, error))
-            }
-            Sink::Memory(events) => {
-                let mut events = events.lock().unwrap_or_else(PoisonError::into_inner);
-                events.retain(|event| event.event_id != report.event_id());
-                events.push(report.event().clone());
-                Ok(())
-            }
-            Sink::Nothing => Ok(()),
+    /// Writes a report, and says it if that is not as it should be; whether it is kept. The word is
+    /// said before anybody stops waiting for the report: who waits may end the process.
+    fn write(&self, report: &Report) -> bool {
+        let Err(trouble) = self.sink.write(report) else { return true };
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            warn(&trouble.to_string());
         }
-    }
-
-    /// Writes a report that its spool refused (the program has given up the rights to write there,
-    /// the disk is full) to the first other directory that takes it.
-    fn write_elsewhere(&self, id: Uuid, bytes: &[u8], error: SpoolError) -> Result<(), SpoolError> {
-        let Sink::Spool(spool) = &self.sink else { return Err(error) };
-        if matches!(error, SpoolError::KeepsNothing) {
-            return Err(error);
-        }
-        for other in state_dir::other_spools(spool.dir(), self.settings.spool_limit) {
-            if other.publish(id, bytes).is_ok() {
-                let kept = format!("a report is kept in {} instead", other.dir().display());
-                self.warn_once(&error, &kept);
-                return Ok(());
-            }
-        }
-        Err(error)
-    }
-
-    fn withdraw(&self, id: Uuid) {
-        match &self.sink {
-            Sink::Spool(spool) => drop(spool.withdraw(id)),
-            Sink::Memory(events) => {
-                let mut events = events.lock().unwrap_or_else(PoisonError::into_inner);
-                events.retain(|event| event.event_id != id);
-            }
-            Sink::Nothing => {}
-        }
-    }
-
-    fn warn_once(&self, error: &SpoolError, consequence: &str) {
-        if self.warned.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let cause = std::error::Error::source(error).map_or(String::new(), |e| format!(": {e}"));
-        warn(&format!("{error}{cause}; {consequence}"));
+        trouble.is_kept()
     }
 
     /// Everything a report is made of.
@@ -262,24 +224,37 @@ impl Publisher {
     /// How long until a report is to be corrected, if there is one.
     pub(super) fn next_correction(&self) -> Option<Duration> {
         let held = self.begin_work()?;
-        let waiting = held.0.iter().filter(|held| held.scene.crash.severity == Severity::Fatal);
+        let waiting = held.0.iter().filter(|held| held.is_to_settle());
         waiting.map(|held| SETTLED.saturating_sub(held.since.elapsed())).min()
     }
 
     /// Corrects the reports of the main thread's panics that have not ended the process within
     /// [`SETTLED`]: they were caught.
     pub(super) fn correct_settled(&self) {
-        self.correct(|held| (held.since.elapsed() >= SETTLED).then_some(Severity::Error));
+        self.correct(|held| {
+            (held.is_to_settle() && held.since.elapsed() >= SETTLED).then_some(Severity::Error)
+        });
     }
 
-    /// Corrects what the end of the process tells: with exit status 101 the main thread's last
-    /// panic was what ended it, otherwise it was caught.
+    /// Corrects what the end of the process tells. With exit status 101 the main thread's last panic
+    /// was what ended it; a thread that exits while it panics (in a hook that was set around ours,
+    /// or in a destructor) ends the process for its last panic. Any other was caught, or took its
+    /// thread alone.
     pub(super) fn correct_at_exit(&self, status: i32) {
         let Some(held) = self.begin_work() else { return };
-        let last = held.0.last().map(|held| held.scene.crash.event_id);
+        let last_of = |is_it: &dyn Fn(&CrashedThread) -> bool| {
+            let thread = |held: &&HeldReport| held.scene.crash.thread.as_ref().is_some_and(is_it);
+            held.0.iter().rev().find(thread).map(|held| held.scene.crash.event_id)
+        };
+        let amid_panic = std::thread::panicking().then(crate::record::thread_id);
+        let ended_it = match amid_panic {
+            Some(id) => last_of(&|thread| thread.id == id),
+            None if status == PANICKED => last_of(&|thread| thread.main),
+            None => None,
+        };
         drop(held);
         self.correct(|held| {
-            let ended_it = status == 101 && Some(held.scene.crash.event_id) == last;
+            let ended_it = Some(held.scene.crash.event_id) == ended_it;
             Some(if ended_it { Severity::Fatal } else { Severity::Error })
         });
     }
@@ -293,34 +268,31 @@ impl Publisher {
                 continue;
             }
             held.scene.crash.severity = right;
-            if self.still_waits(held.scene.crash.event_id) {
-                let outcome = self.write(&report::build(&held.scene));
-                outcome.unwrap_or_else(|error| {
-                    self.warn_once(&error, "a report is not corrected");
-                });
+            if self.sink.still_waits(held.scene.crash.event_id) {
+                self.write(&report::build(&held.scene));
             }
-        }
-    }
-
-    fn still_waits(&self, id: Uuid) -> bool {
-        match &self.sink {
-            Sink::Spool(spool) => spool.is_waiting(id),
-            Sink::Memory(_) => true,
-            Sink::Nothing => false,
         }
     }
 }
 
+impl HeldReport {
+    /// Whether it says that the process dies of it, which the next second may refute.
+    fn is_to_settle(&self) -> bool {
+        self.scene.crash.severity == Severity::Fatal
+    }
+}
+
 impl Held {
-    /// Keeps the report of a main thread's panic that something may still catch.
+    /// Keeps the report of a panic that something may still catch, or that may still turn out to be
+    /// the end of the process.
     fn keep(&mut self, scene: Scene, family: &Family<'_>) {
         self.0.retain(|held| held.scene.crash.event_id != scene.crash.event_id);
-        let may_be_caught = family.first().main && !family.members.iter().any(|p| p.aborts);
-        if may_be_caught {
-            if self.0.len() == MOST_HELD {
-                self.0.remove(0);
-            }
-            self.0.push(HeldReport { scene, since: Instant::now() });
+        if family.members.iter().any(|panic| panic.aborts) {
+            return;
         }
+        if self.0.len() == MOST_HELD {
+            self.0.remove(0);
+        }
+        self.0.push(HeldReport { scene, since: Instant::now() });
     }
 }

@@ -2,62 +2,83 @@
 //!
 //! **Guarantee:** a panicking thread only wakes this one and waits, at most [`LONGEST_WAIT`]; what
 //! it holds (the allocator, `backtrace`'s lock, standard error) cannot block it for longer, and its
-//! stack, which may be small, is not used for symbolication. Where there is no such thread (it
-//! could not be started, or the process is a forked child), the panicking thread does the work
-//! itself.
+//! stack, which may be small, is not used for symbolication. A forked child starts a thread of its
+//! own at its first panic. Where none could be started, the panicking thread does the work itself.
 //!
 //! The thread is named `lastwords`, takes no signals, and sleeps until a panic.
 
 use std::io;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use super::global::warn;
 use super::publish::Publisher;
-use crate::detect::hook::{self, Sink};
-use crate::record::Region;
+use crate::detect::hook::{self, Carrier, Sink};
+use crate::record::{Region, process_generation};
 
 /// The longest time a panicking or exiting thread waits for its report. It is reached only where
 /// that thread holds what the report needs, or where the debug info of the program takes that long
 /// to read.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// How long the start of the thread is waited for.
+const LONGEST_START: Duration = Duration::from_millis(100);
+
+/// How long is slept at most before looking again.
+const POLL: Duration = Duration::from_millis(10);
+
 /// A handle to the thread.
 pub(super) struct Reporter {
     /// `None` where it could not be started.
     thread: Option<Thread>,
-    /// The process it runs in: a forked child has none.
-    process: u32,
+    /// The process it runs in: a forked child has no thread but the one that forked.
+    generation: u32,
     /// Counts the rounds it has made; who waits for a report sleeps on it.
     rounds: AtomicU32,
+    /// The reporter of a forked child.
+    in_child: OnceLock<Arc<Reporter>>,
 }
 
 impl Reporter {
     /// Starts the thread.
     pub(super) fn start(publisher: Arc<Publisher>) -> Arc<Reporter> {
         let (send, receive) = std::sync::mpsc::sync_channel::<Arc<Reporter>>(1);
+        let (say_running, running) = std::sync::mpsc::sync_channel(1);
         let started = spawn_without_signals(move || {
             hook::ignore_this_thread();
+            let _ = say_running.send(());
             if let Ok(reporter) = receive.recv() {
                 reporter.work(&publisher);
             }
         });
         if let Err(error) = &started {
-            super::global::warn(&format!(
-                "cannot start a thread ({error}): panics report themselves"
-            ));
+            warn(&format!("cannot start a thread ({error}): panics report themselves"));
         }
         let thread = started.ok();
-        let process = std::process::id();
-        let reporter = Arc::new(Reporter { thread, process, rounds: AtomicU32::new(0) });
+        let reporter = Arc::new(Reporter {
+            thread,
+            generation: process_generation(),
+            rounds: AtomicU32::new(0),
+            in_child: OnceLock::new(),
+        });
         let _ = send.send(Arc::clone(&reporter));
+        // What a thread needs to begin (a signal stack of its own) it must get before the program
+        // limits its memory.
+        let _ = running.recv_timeout(LONGEST_START);
         reporter
     }
 
-    /// Whether the thread runs in this process.
-    fn is_here(&self) -> bool {
-        self.thread.is_some() && self.process == std::process::id()
+    /// The reporter of this process: this one, or in a forked child one that is started now.
+    fn here(&self, publisher: &Arc<Publisher>) -> &Reporter {
+        let mut reporter = self;
+        while reporter.generation != process_generation() {
+            let start = || Reporter::start(Arc::clone(publisher));
+            reporter = reporter.in_child.get_or_init(start);
+        }
+        reporter
     }
 
     fn wake(&self) {
@@ -68,11 +89,20 @@ impl Reporter {
 
     /// Reports panics as they come, for ever.
     fn work(&self, publisher: &Publisher) {
+        if let Some(region) = publisher.recording().existing_region() {
+            region.prefault();
+        }
         loop {
-            if let Some(region) = publisher.recording().existing_region() {
-                publisher.publish_pending(region);
+            let round = catch_unwind(AssertUnwindSafe(|| {
+                if let Some(region) = publisher.recording().existing_region() {
+                    publisher.publish_pending(region);
+                }
+                publisher.correct_settled();
+            }));
+            if round.is_err() {
+                warn("a mistake in lastwords has cost a report; please report it");
             }
-            publisher.correct_settled();
+            // Last: whoever waits may end the process.
             self.rounds.fetch_add(1, Ordering::Release);
             wait::wake_all(&self.rounds);
             match publisher.next_correction() {
@@ -91,26 +121,34 @@ impl Reporter {
             if done() || left.is_zero() {
                 return;
             }
-            wait::wait(&self.rounds, round, left);
+            // What is waited for may be true before the round is over.
+            wait::wait(&self.rounds, round, left.min(POLL));
         }
     }
 
     /// Waits until no panic of `region` is left to report. For a process that is about to exit.
-    pub(super) fn finish(&self, publisher: &Publisher, region: &Region) {
-        if !self.is_here() {
+    pub(super) fn finish(&self, publisher: &Arc<Publisher>, region: &Region) {
+        if !region.has_pending_panics() {
+            return;
+        }
+        let reporter = self.here(publisher);
+        if reporter.thread.is_none() {
             return publisher.publish_pending(region);
         }
         // A thread may be in the hook, between its slot and waking this one.
         let begun = Instant::now();
+        let mut complete_since = None;
         while region.has_pending_panics() && begun.elapsed() < LONGEST_WAIT {
-            let round = self.rounds.load(Ordering::Acquire);
-            self.wake();
-            wait::wait(&self.rounds, round, Duration::from_millis(10));
-            let gave_up = self.rounds.load(Ordering::Acquire).wrapping_sub(round) > 0
-                && !region.has_incomplete_panics();
-            if gave_up {
+            let round = reporter.rounds.load(Ordering::Acquire);
+            if region.has_incomplete_panics() {
+                complete_since = None;
+            } else if round.wrapping_sub(*complete_since.get_or_insert(round)) >= 2 {
+                // The first round since may have begun before the last panic was complete; after
+                // the second, what is pending cannot be reported.
                 return;
             }
+            reporter.wake();
+            wait::wait(&reporter.rounds, round, POLL);
         }
     }
 }
@@ -119,23 +157,54 @@ impl Reporter {
 pub(super) fn sink(publisher: &Arc<Publisher>, reporter: &Arc<Reporter>) -> Sink {
     let recording = Arc::clone(publisher.recording());
     let (publisher, reporter) = (Arc::clone(publisher), Arc::clone(reporter));
-    let publish = Box::new(move |region: &Region, number: u64| {
-        if reporter.is_here() {
+    Sink { recording, carrier: Box::new(HandOver { publisher, reporter }) }
+}
+
+/// Hands panics to the reporter's thread.
+struct HandOver {
+    publisher: Arc<Publisher>,
+    reporter: Arc<Reporter>,
+}
+
+impl HandOver {
+    fn wait_until(&self, region: &Region, done: impl Fn() -> bool) {
+        let reporter = self.reporter.here(&self.publisher);
+        if reporter.thread.is_some() {
             reporter.wake();
-            reporter.wait_until(|| publisher.is_done(number));
+            reporter.wait_until(done);
         } else {
-            publisher.publish_pending(region);
+            self.publisher.publish_pending(region);
         }
-    });
-    Sink { recording, publish }
+    }
+}
+
+impl Carrier for HandOver {
+    fn publish(&self, region: &Region, number: u64) {
+        self.wait_until(region, || !region.is_pending_panic(number));
+    }
+
+    fn make_room(&self, region: &Region) {
+        self.wait_until(region, || region.has_usable_slot());
+    }
 }
 
 /// The sink of a recorder without a thread of its own: panics report themselves.
 pub(super) fn inline_sink(publisher: &Arc<Publisher>) -> Sink {
     let recording = Arc::clone(publisher.recording());
-    let publisher = Arc::clone(publisher);
-    let publish = Box::new(move |region: &Region, _| publisher.publish_pending(region));
-    Sink { recording, publish }
+    Sink { recording, carrier: Box::new(Inline(Arc::clone(publisher))) }
+}
+
+/// Reports panics on the thread that panics.
+struct Inline(Arc<Publisher>);
+
+impl Carrier for Inline {
+    fn publish(&self, region: &Region, _number: u64) {
+        self.0.publish_pending(region);
+    }
+
+    fn make_room(&self, region: &Region) {
+        self.0.publish_pending(region);
+    }
 }
 
 /// Starts a thread that no signal is delivered to: which thread handles a signal is the program's

@@ -9,7 +9,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::global::warn;
-use super::old_regions;
 use crate::config::Settings;
 use crate::deliver::{Spool, SpoolError, make_private_directory};
 use crate::record::{Identity, Place, Region};
@@ -80,7 +79,6 @@ fn open_in(dir: &Path, settings: &Settings, identity: &Identity) -> Result<Opene
     if is_on_network(&regions) {
         return Err(failed(Failure::OnNetwork));
     }
-    old_regions::remove_beyond_bound(&regions);
     let place = Place::File(regions);
     let region = Region::create(&place, settings.ring_size, identity)
         .map_err(|error| failed(Failure::Region(error)))?;

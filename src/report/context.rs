@@ -194,6 +194,7 @@ fn lastwords(scene: &Scene) -> BTreeMap<String, Value> {
         ("breadcrumbs_dropped", Value::from(losses.dropped)),
         ("breadcrumbs_beyond_limit", Value::from(beyond)),
         ("spans_missing", Value::from(losses.spans_missing)),
+        ("panics_unreported", Value::from(losses.panics)),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))

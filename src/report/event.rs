@@ -45,7 +45,21 @@ pub fn event(scene: &Scene, machine: &Machine) -> Event<'static> {
         },
         contexts: context::contexts(scene, machine),
         sdk: Some(Cow::Owned(sdk())),
-        ..Event::default()
+        // Not from `Event::default()`: it makes an id with a generator of the thread's, which a
+        // thread at its end has no more.
+        culprit: None,
+        transaction: None,
+        message: None,
+        logentry: None,
+        logger: None,
+        modules: BTreeMap::new(),
+        dist: None,
+        user: None,
+        request: None,
+        stacktrace: None,
+        template: None,
+        extra: BTreeMap::new(),
+        debug_meta: Cow::default(),
     };
     if !mended.is_empty() {
         note(&mut event, "mended", Value::from(mended));

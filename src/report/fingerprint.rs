@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 
 use super::{cut, limits};
-use crate::detect::{Crash, Exception};
+use crate::detect::{Crash, Exception, Frame};
 
 /// The place in a fingerprint where the server puts its own grouping.
 const DEFAULT: &str = "{{ default }}";
@@ -30,17 +30,16 @@ pub fn fingerprint(crash: &Crash) -> Vec<Cow<'static, str>> {
     }
 }
 
-/// The innermost function of the program; where none is the program's, the innermost there is.
+/// The innermost function of the program, or the file it is in where its name is not known; where
+/// none is the program's, the innermost function there is.
 fn place(exception: &Exception) -> Option<&str> {
-    let named = |in_app: bool| {
-        exception
-            .frames
-            .iter()
-            .filter(|frame| frame.in_app || !in_app)
-            .filter_map(|frame| frame.function.as_deref())
-            .find(|function| !function.is_empty())
-    };
-    named(true).or_else(|| named(false))
+    let own = exception.frames.iter().filter(|frame| frame.in_app);
+    let own = own.filter_map(|frame| function(frame).or(frame.file.as_deref())).next();
+    own.or_else(|| exception.frames.iter().find_map(function))
+}
+
+fn function(frame: &Frame) -> Option<&str> {
+    frame.function.as_deref().filter(|name| !name.is_empty())
 }
 
 fn own(exception: &Exception) -> Vec<Cow<'static, str>> {

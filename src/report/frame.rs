@@ -192,7 +192,7 @@ mod tests {
         let stack = vec![app("dep::raise", None), app("a::parse", None)];
         assert_eq!(frames(&exception(stack, "src/dep.rs"))[0].lineno, None);
         let stack = vec![app("a::parse", None)];
-        let registry = "/root/.cargo/registry/src/index-1/dep-1.0.0/src/lib.rs";
+        let registry = "/home/u/.cargo/registry/src/index-1/dep-1.0.0/src/lib.rs";
         assert_eq!(frames(&exception(stack, registry))[0].lineno, None);
     }
 

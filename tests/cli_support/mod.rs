@@ -144,13 +144,15 @@ pub fn ingest(spool: &Spool) -> Value {
 
     let mut parse = frame("alpha::ingest::parse_batch", "src/ingest.rs", 7, true);
     parse["abs_path"] = json!(source);
+    let mut run = frame("alpha::ingest::run", "src/ingest.rs", 3, true);
+    run["abs_path"] = json!(source);
     let frames = [
         frame("__libc_start_main", "", 0, false),
         frame("std::rt::lang_start", "library/std/src/rt.rs", 210, false),
         frame("alpha::main", "src/main.rs", 31, true),
         frame("tokio::runtime::block_on", "tokio-1.40.0/src/rt.rs", 331, false),
         frame("hyper::server::serve", "hyper-1.4.0/src/server.rs", 77, false),
-        frame("alpha::ingest::run", "src/ingest.rs", 3, true),
+        run,
         parse,
         frame("core::panicking::panic_bounds_check", "library/core/src/panicking.rs", 271, false),
     ];

@@ -68,7 +68,7 @@ fn heading(event: &Event, shown: usize, out: &mut Output) -> Result<(), Error> {
 }
 
 /// What can be missing: the count in the `lastwords` context, what is counted, what became of it.
-const LOSSES: [(&str, &str, &str); 7] = [
+const LOSSES: [(&str, &str, &str); 8] = [
     ("breadcrumbs_overwritten", "older breadcrumb", "overwritten"),
     ("breadcrumbs_beyond_limit", "older breadcrumb", "left out by the breadcrumb limit"),
     ("breadcrumbs_trimmed", "older breadcrumb", "left out to make the report small enough"),
@@ -76,6 +76,7 @@ const LOSSES: [(&str, &str, &str); 7] = [
     ("breadcrumbs_dropped", "breadcrumb", "dropped for want of room"),
     ("breadcrumbs_cut", "breadcrumb", "cut to size"),
     ("spans_missing", "span", "already overwritten"),
+    ("panics_unreported", "further panic", "not reported"),
 ];
 
 /// What the recorder could not keep, in words.

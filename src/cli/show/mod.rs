@@ -26,7 +26,9 @@ pub fn run(args: &ShowArgs, store: &Store, out: &mut Output) -> Result<(), Error
     };
     let unreadable = |source| Error::Report { path: report.path.clone(), source };
     let document = store.event(report).map_err(unreadable)?;
-    let event = Event::parse(&document).map_err(|error| unreadable(Unreadable::NotJson(error)))?;
+    let mut event =
+        Event::parse(&document).map_err(|error| unreadable(Unreadable::NotJson(error)))?;
+    source::forget_foreign(&mut event);
     if args.json {
         return Ok(out.json_line(&json::one_line(&document))?);
     }

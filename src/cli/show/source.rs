@@ -10,7 +10,7 @@ use std::path::Path;
 use time::OffsetDateTime;
 
 use crate::cli::clock;
-use crate::cli::event::Frame;
+use crate::cli::event::{Event, Frame};
 
 /// The largest source file that is read.
 const LARGEST: u64 = 4 << 20;
@@ -22,6 +22,22 @@ pub struct Excerpt {
     pub lines: Vec<(u64, String)>,
     /// Whether the file was changed after the crash, so that its lines may be others now.
     pub changed: bool,
+}
+
+/// Forgets the relative paths of an event whose program was not built below the current directory:
+/// nearly every program has a `src/main.rs`, and another one's lines would mislead.
+pub fn forget_foreign(event: &mut Event) {
+    let executable =
+        event.contexts.get("process").and_then(|process| process["executable"].as_str());
+    let here = std::env::current_dir().ok();
+    let built_here = executable
+        .zip(here)
+        .is_some_and(|(executable, here)| Path::new(executable).starts_with(here));
+    if !built_here {
+        for frame in event.exceptions.iter_mut().flat_map(|exception| &mut exception.frames) {
+            frame.sources.retain(|path| Path::new(path).is_absolute());
+        }
+    }
 }
 
 /// The line `frame` stands at, with `around` lines before and after it.
