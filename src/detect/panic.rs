@@ -126,7 +126,8 @@ fn inlined_place(panic: &PanicRecord, frames: &[Frame]) -> Option<Frame> {
 
 /// The message, with the type of a payload filled in where the symbols say it, and the cut marked.
 fn value(panic: &PanicRecord) -> String {
-    if panic.message == UNKNOWN_PAYLOAD
+    if panic.placeholder
+        && panic.message == UNKNOWN_PAYLOAD
         && let Some(ty) = stack::payload_type(&panic.addresses)
     {
         return format!("<panic payload of type {ty}>");
@@ -158,6 +159,7 @@ mod tests {
             aborts: chained_to.is_some(),
             no_unwind: false,
             span: 0,
+            placeholder: false,
             message: "m".into(),
             message_bytes: 1,
             file: "src/lib.rs".into(),

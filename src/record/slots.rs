@@ -293,6 +293,8 @@ pub struct PanicRecord {
     pub no_unwind: bool,
     /// Serial number of the span the thread was in, 0 for none.
     pub span: u64,
+    /// Whether the payload was no text, and the message stands for it.
+    pub placeholder: bool,
     /// The message, cut to 8,192 bytes.
     pub message: String,
     /// Bytes of the whole message.
@@ -349,6 +351,7 @@ fn read_slot(slot: &[u64]) -> Option<PanicRecord> {
         main: has(flags::MAIN),
         aborts: has(flags::ABORT | flags::NO_UNWIND),
         no_unwind: has(flags::NO_UNWIND),
+        placeholder: has(flags::PLACEHOLDER),
         span: slot[SPAN],
         message: text(MESSAGE_AT, (lengths >> 32 & 0xFFFF) as usize, MOST_MESSAGE),
         message_bytes: slot[MESSAGE_BYTES],
