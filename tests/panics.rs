@@ -353,6 +353,10 @@ fn reports_that_nobody_takes_hold_nobody() {
     outcome.exits_with(0);
     assert_eq!(outcome.warnings().len(), 1, "{outcome:?}");
     assert!(outcome.stdout.contains("40 died"), "{outcome:?}");
+    // The facts of the last ones stay in the region, which therefore outlives the clean end.
+    let panics = outcome.region().panics;
+    assert_eq!(panics.len(), 16);
+    assert!(panics.iter().all(|panic| panic.unkept && panic.complete && !panic.reported));
 }
 
 #[test]
