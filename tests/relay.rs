@@ -27,6 +27,7 @@ fn frame(function: &str, in_app: bool) -> Frame {
         module: function.rsplit_once("::").map(|(module, _)| module.to_owned()),
         file: Some("/build/service/src/ingest.rs".to_owned()),
         line: Some(41),
+        symbol: None,
         column: Some(9),
         in_app,
         address: Some(0x5555_1234),
@@ -40,6 +41,8 @@ fn panic(value: &str, frames: Vec<Frame>) -> Exception {
         ty: "panic".to_owned(),
         value: value.to_owned(),
         mechanism: Mechanism::Panic,
+        signal: None,
+        created_by: None,
         location: Some(Location { file: "src/ingest.rs".to_owned(), line: 41, column: 17 }),
         frames,
         frames_elided: 0,
@@ -77,8 +80,11 @@ fn plain() -> Scene {
             event_id: Uuid::from_u128(1),
             time: SystemTime::now(),
             runtime: Runtime::Rust,
+            runtime_version: None,
+            threads: Vec::new(),
+            threads_elided: 0,
             severity: Severity::Fatal,
-            thread: Some(CrashedThread { id: 7, name: Some("main".to_owned()), main: true }),
+            thread: Some(CrashedThread { id: Some(7), name: Some("main".to_owned()), main: true }),
             exceptions: vec![panic("boom", frames.clone()), panic("again", frames)],
         },
         breadcrumbs: vec![crumb("batch begins", json!({"rows": 3, "share": 0.5, "ok": true}))],
@@ -141,7 +147,7 @@ fn large() -> Scene {
     scene.crash.exceptions[0].frames = vec![frame(&wide, true); 900];
     scene.crash.exceptions[1].frames = vec![Frame::default(); 3];
     scene.crash.thread =
-        Some(CrashedThread { id: u64::MAX, name: Some(wide.clone()), main: false });
+        Some(CrashedThread { id: Some(u64::MAX), name: Some(wide.clone()), main: false });
     let mut deep = json!(1);
     for _ in 0..9 {
         deep = json!({"k": deep, "l": [1]});

@@ -3,15 +3,20 @@
 //! `hook` writes what a panicking thread knows into the region; `panic` makes crashes of what it
 //! wrote, with `stack` (symbolication, and what to cut), `rust_names` (names to group by) and
 //! `in_app` (whose code it is).
+//! `signal` knows signals by name.
 
 mod crash;
 pub(crate) mod hook;
 mod in_app;
 mod panic;
 pub mod rust_names;
+pub mod signal;
 mod stack;
 
-pub use crash::{Crash, CrashedThread, Exception, Frame, Location, Mechanism, Runtime, Severity};
+pub use crash::{
+    Crash, CrashedThread, Ending, Exception, Frame, Location, Mechanism, Runtime, Severity,
+    SignalInfo, ThreadStack,
+};
 pub use in_app::OwnCrates;
 pub use panic::{Family, families};
 pub(crate) use stack::learn_from_install;

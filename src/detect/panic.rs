@@ -67,13 +67,19 @@ impl Family<'_> {
             event_id: Uuid::from_bytes(first.event_id),
             time: system_time(first.wall_nanos),
             runtime: Runtime::Rust,
+            // The compiler of this crate, which is that of the program.
+            runtime_version: option_env!("LASTWORDS_RUSTC")
+                .filter(|version| !version.is_empty())
+                .map(str::to_owned),
             severity: self.severity(),
             thread: Some(CrashedThread {
-                id: first.thread,
+                id: Some(first.thread),
                 name: first.thread_name.clone(),
                 main: first.main,
             }),
             exceptions: self.members.iter().map(|panic| exception(panic, own)).collect(),
+            threads: Vec::new(),
+            threads_elided: 0,
         }
     }
 }
@@ -94,6 +100,7 @@ fn exception(panic: &PanicRecord, own: &OwnCrates) -> Exception {
         ty: "panic".to_owned(),
         value: value(panic),
         mechanism: Mechanism::Panic,
+        signal: None,
         location: (!panic.file.is_empty()).then(|| Location {
             file: panic.file.clone(),
             line: panic.line,
@@ -101,6 +108,7 @@ fn exception(panic: &PanicRecord, own: &OwnCrates) -> Exception {
         }),
         frames,
         frames_elided: panic.addresses_elided,
+        created_by: None,
     }
 }
 

@@ -51,6 +51,7 @@ fn frame_of(address: u64, symbol: &backtrace::Symbol) -> Frame {
     Frame {
         module: function.as_deref().and_then(rust_names::module).map(str::to_owned),
         function,
+        symbol: None,
         file: symbol.filename().map(|file| file.display().to_string()),
         line: symbol.lineno(),
         column: symbol.colno().filter(|column| *column > 0),

@@ -248,7 +248,7 @@ impl Publisher {
         };
         let amid_panic = std::thread::panicking().then(crate::record::thread_id);
         let ended_it = match amid_panic {
-            Some(id) => last_of(&|thread| thread.id == id),
+            Some(id) => last_of(&|thread| thread.id == Some(id)),
             None if status == PANICKED => last_of(&|thread| thread.main),
             None => None,
         };

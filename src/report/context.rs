@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use sentry::protocol::{AppContext, Context, DeviceContext, OsContext, RuntimeContext, Value};
 
 use super::{Scene, cut, limits, mend};
-use crate::detect::Runtime;
+use crate::detect::{Crash, Runtime};
 
 /// Key of the context about the crashed process.
 pub const PROCESS: &str = "process";
@@ -106,7 +106,9 @@ pub fn contexts(scene: &Scene, machine: &Machine) -> BTreeMap<String, Context> {
     let mut contexts = BTreeMap::new();
     contexts.insert("os".to_owned(), os(machine));
     contexts.insert("device".to_owned(), device(scene, machine));
-    contexts.insert("runtime".to_owned(), runtime(scene.crash.runtime));
+    if let Some(runtime) = runtime(&scene.crash) {
+        contexts.insert("runtime".to_owned(), runtime);
+    }
     contexts.insert("app".to_owned(), app(scene));
     contexts.insert(PROCESS.to_owned(), Context::Other(process(scene)));
     contexts.insert(LASTWORDS.to_owned(), Context::Other(lastwords(scene)));
@@ -142,18 +144,20 @@ fn device(scene: &Scene, machine: &Machine) -> Context {
     .into()
 }
 
-fn runtime(runtime: Runtime) -> Context {
-    let name = match runtime {
+fn runtime(crash: &Crash) -> Option<Context> {
+    let name = match crash.runtime {
         Runtime::Rust => "rust",
+        Runtime::Go => "go",
+        Runtime::Unknown => return None,
     };
-    // The compiler of this crate, which is that of the program.
-    let version = option_env!("LASTWORDS_RUSTC").filter(|version| !version.is_empty());
-    RuntimeContext {
-        name: Some(name.to_owned()),
-        version: version.map(str::to_owned),
-        ..RuntimeContext::default()
-    }
-    .into()
+    Some(
+        RuntimeContext {
+            name: Some(name.to_owned()),
+            version: crash.runtime_version.clone(),
+            ..RuntimeContext::default()
+        }
+        .into(),
+    )
 }
 
 fn app(scene: &Scene) -> Context {

@@ -81,7 +81,8 @@ pub fn note(event: &mut Event<'static>, key: &str, value: Value) {
 fn platform(runtime: Runtime) -> &'static str {
     match runtime {
         // Relay knows no `rust` and would make it `other`.
-        Runtime::Rust => "native",
+        Runtime::Rust | Runtime::Unknown => "native",
+        Runtime::Go => "go",
     }
 }
 
@@ -111,7 +112,7 @@ fn exception(thrown: &detect::Exception, thread: Option<&detect::CrashedThread>)
     Exception {
         ty: cut::to_chars(&thrown.ty, limits::TYPE_CHARS),
         value: Some(cut::to_chars(&thrown.value, limits::VALUE_CHARS)),
-        thread_id: thread.map(|thread| ThreadId::Int(thread.id)),
+        thread_id: thread.and_then(thread_id),
         stacktrace: (!frames.is_empty()).then(|| Stacktrace { frames, ..Stacktrace::default() }),
         mechanism: Some(mechanism(thrown)),
         ..Exception::default()
@@ -130,13 +131,23 @@ fn mechanism(thrown: &detect::Exception) -> Mechanism {
     }
     let ty = match thrown.mechanism {
         detect::Mechanism::Panic => "panic",
+        detect::Mechanism::Exception => "exception",
+        detect::Mechanism::Signal => "signal",
+        detect::Mechanism::Abort => "abort",
+        detect::Mechanism::Oom => "oom",
     };
     Mechanism { ty: ty.to_owned(), handled: Some(false), data, ..Mechanism::default() }
 }
 
+/// What exception and thread have in common: the thread's id, else its name.
+fn thread_id(thread: &detect::CrashedThread) -> Option<ThreadId> {
+    let name = || thread.name.as_deref().map(|n| cut::to_chars(n, limits::THREAD_NAME_CHARS));
+    thread.id.map(ThreadId::Int).or_else(|| name().map(ThreadId::String))
+}
+
 fn threads(crash: &detect::Crash) -> Vec<Thread> {
     let thread = crash.thread.iter().map(|thread| Thread {
-        id: Some(ThreadId::Int(thread.id)),
+        id: thread_id(thread),
         name: thread.name.as_deref().map(|n| cut::to_chars(n, limits::THREAD_NAME_CHARS)),
         crashed: true,
         current: true,

@@ -80,6 +80,8 @@ mod tests {
             ty: "panic".to_owned(),
             value: "index 7 out of 0x1f\nmore".to_owned(),
             mechanism: Mechanism::Panic,
+            signal: None,
+            created_by: None,
             location: Some(Location { file: "src/a.rs".to_owned(), line: 1, column: 1 }),
             frames: frames
                 .iter()

@@ -162,6 +162,8 @@ mod tests {
             ty: "panic".to_owned(),
             value: "boom".to_owned(),
             mechanism: Mechanism::Panic,
+            signal: None,
+            created_by: None,
             location: Some(Location { file: file.to_owned(), line: 12, column: 5 }),
             frames,
             frames_elided: 0,

@@ -21,6 +21,7 @@ fn at(millis: u64) -> SystemTime {
 fn frame(function: &str, file: &str, line: u32, in_app: bool) -> Frame {
     Frame {
         function: Some(function.to_owned()),
+        symbol: None,
         module: function.rsplit_once("::").map(|(module, _)| module.to_owned()),
         file: Some(file.to_owned()),
         line: Some(line),
@@ -37,6 +38,8 @@ fn panic(value: &str) -> Exception {
         ty: "panic".to_owned(),
         value: value.to_owned(),
         mechanism: Mechanism::Panic,
+        signal: None,
+        created_by: None,
         location: Some(Location { file: "service/src/ingest.rs".to_owned(), line: 41, column: 17 }),
         frames: vec![
             frame("core::option::expect_failed", "/rustc/abc/library/core/src/option.rs", 9, false),
@@ -73,9 +76,16 @@ pub(super) fn scene() -> Scene {
             event_id: Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
             time: at(3_000),
             runtime: Runtime::Rust,
+            runtime_version: None,
             severity: Severity::Fatal,
-            thread: Some(CrashedThread { id: 4242, name: Some("main".to_owned()), main: true }),
+            thread: Some(CrashedThread {
+                id: Some(4242),
+                name: Some("main".to_owned()),
+                main: true,
+            }),
             exceptions: vec![panic("no batch 7"), panic("dropped while unwinding")],
+            threads: Vec::new(),
+            threads_elided: 0,
         },
         breadcrumbs: vec![
             crumb("forgotten", Level::INFO),
@@ -325,6 +335,8 @@ fn any_exception() -> impl Strategy<Value = Exception> {
             ty,
             value,
             mechanism: Mechanism::Panic,
+            signal: None,
+            created_by: None,
             location: file.map(|file| Location { file, line: u32::MAX, column: 0 }),
             frames,
             frames_elided,
@@ -351,7 +363,7 @@ prop_compose! {
             crash: Crash {
                 time: crash_time,
                 exceptions,
-                thread: Some(CrashedThread { id: u64::MAX, name: thread, main: false }),
+                thread: Some(CrashedThread { id: Some(u64::MAX), name: thread, main: false }),
                 ..base.crash
             },
             breadcrumbs: crumb.iter().cycle().take(crumb.len() * repeat).cloned().collect(),
