@@ -62,6 +62,8 @@ pub mod record;
 mod recorder;
 #[doc(hidden)]
 pub mod report;
+#[doc(hidden)]
+pub mod supervise;
 
 pub use config::SuperviseMode;
 #[doc(hidden)]

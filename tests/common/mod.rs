@@ -70,6 +70,11 @@ impl Profile {
         };
         BUILT[self as usize].get_or_init(build).clone()
     }
+
+    /// One of the programs, built.
+    pub fn program(self, name: &str) -> PathBuf {
+        self.built().join(name)
+    }
 }
 
 /// A run to come.
@@ -79,6 +84,7 @@ pub struct Run {
     variables: Vec<(OsString, Option<OsString>)>,
     directory: TempDir,
     through: Vec<OsString>,
+    before: Vec<OsString>,
     user: Option<u32>,
 }
 
@@ -97,6 +103,7 @@ impl Run {
             variables: Vec::new(),
             directory,
             through: Vec::new(),
+            before: Vec::new(),
             user: None,
         };
         std::fs::create_dir(run.home()).expect("a home");
@@ -132,6 +139,12 @@ impl Run {
         self
     }
 
+    /// Runs it as the command of another program: `words` stand before its own.
+    pub fn under(mut self, words: &[&str]) -> Run {
+        self.before = words.iter().map(Into::into).collect();
+        self
+    }
+
     /// Runs it as another user, who owns home and state directory. For tests that run as root.
     pub fn user(mut self, user: u32) -> Run {
         // The folder that programs are built in may be out of that user's reach.
@@ -162,6 +175,7 @@ impl Run {
         if !words.is_empty() {
             words.push(self.state().into());
         }
+        words.extend(self.before.iter().cloned());
         words.push(self.program.clone().into());
         words.extend(self.arguments.iter().cloned());
         let mut command = Command::new(&words[0]);
@@ -362,6 +376,19 @@ impl Outcome {
     /// The events in the spool, the earliest crash first.
     pub fn events(&self) -> Vec<Event> {
         events_in(&self.state())
+    }
+
+    /// The attachments of the one report there is: names and bytes.
+    pub fn attachments(&self) -> Vec<(String, Vec<u8>)> {
+        let spool = Spool::open_existing(&self.state()).expect("a spool");
+        let entries = spool.list().expect("a spool");
+        assert_eq!(entries.len(), 1, "{entries:?}");
+        let bytes = spool.read(entries[0].id).expect("a report");
+        let envelope = Envelope::parse(&bytes).expect("whole");
+        let attachments = envelope.items.iter().filter(|item| item.ty() == "attachment");
+        attachments
+            .map(|item| (item.filename().expect("a name").to_owned(), item.payload().to_vec()))
+            .collect()
     }
 
     /// The one event there is.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::thread;
 
-pub(crate) const SCENARIOS: [crate::Scenario; 6] = [
+pub(crate) const SCENARIOS: [crate::Scenario; 7] = [
+    ("lines-then-kill", lines_then_kill),
     ("debug-panics", debug_panics),
     ("debug-panics-twice", debug_panics_twice),
     ("debug-logs", debug_logs),
@@ -19,6 +20,14 @@ impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (self.0)(f)
     }
+}
+
+/// No hook hears of this end.
+fn lines_then_kill() {
+    tracing::info!(shard = 7, "opened");
+    tracing::warn!("the last line before the kill");
+    // SAFETY: both calls take numbers only.
+    unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
 }
 
 fn die() {

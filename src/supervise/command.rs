@@ -1,0 +1,74 @@
+//! What is to be run, and how.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::str::FromStr;
+
+use super::Rewrites;
+
+/// A descriptor's number.
+#[cfg(unix)]
+pub use std::os::fd::RawFd;
+/// A descriptor's number, where there are none.
+#[cfg(not(unix))]
+pub type RawFd = i32;
+
+/// A program to run, and how to run it.
+#[derive(Debug, Clone, Default)]
+pub struct Command {
+    /// The program: a path, or a name that is looked for in `PATH` as `execvp` does.
+    pub program: OsString,
+    /// Its arguments, without its name.
+    pub arguments: Vec<OsString>,
+    /// Set in its environment, over what is inherited.
+    pub variables: Vec<(OsString, OsString)>,
+    /// Which signals reach it as another one, or not at all.
+    pub rewrites: Rewrites,
+    /// Whether it leads a session or process group of its own, to all of which signals go, and of
+    /// which nothing outlives it.
+    pub group: bool,
+    /// Whether its standard error is a terminal.
+    pub pty: PtyMode,
+    /// Descriptors of the monitor's that stay open although they are not close-on-exec. All others
+    /// of that kind are taken for inherited ones and closed once the program runs.
+    pub keep: Vec<RawFd>,
+}
+
+/// Whether the program's standard error is a terminal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PtyMode {
+    /// It is if ours is.
+    #[default]
+    Auto,
+    /// It is.
+    Always,
+    /// It is a pipe.
+    Never,
+}
+
+impl FromStr for PtyMode {
+    type Err = PtyModeError;
+
+    fn from_str(text: &str) -> Result<Self, PtyModeError> {
+        match text {
+            "auto" => Ok(PtyMode::Auto),
+            "always" => Ok(PtyMode::Always),
+            "never" => Ok(PtyMode::Never),
+            _ => Err(PtyModeError { value: text.to_owned() }),
+        }
+    }
+}
+
+/// A text that names no [`PtyMode`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PtyModeError {
+    value: String,
+}
+
+impl fmt::Display for PtyModeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not one of auto, always and never", self.value)
+    }
+}
+
+impl std::error::Error for PtyModeError {}
