@@ -50,6 +50,11 @@ pub(crate) fn wall_nanos() -> i64 {
     }
 }
 
+/// Milliseconds since 1970-01-01 UTC.
+pub(crate) fn wall_millis() -> i64 {
+    wall_nanos() / 1_000_000
+}
+
 /// The time `nanos` after 1970-01-01 UTC.
 pub(crate) fn system_time(nanos: i64) -> std::time::SystemTime {
     let distance = std::time::Duration::from_nanos(nanos.unsigned_abs());

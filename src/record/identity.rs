@@ -42,6 +42,26 @@ pub struct Identity {
     pub scrub_keys: Vec<String>,
     /// How many breadcrumbs a report carries.
     pub breadcrumbs: usize,
+    /// Flags that the monitor was given, by name, for the settings of the program that records here.
+    pub flags: Vec<(String, String)>,
+}
+
+/// When a process started, in clock ticks since boot.
+pub(super) fn start_ticks_of(pid: u32) -> Option<u64> {
+    proc::start_ticks(&pid.to_string())
+}
+
+/// Where in the identity section the JSON lies by the section's first word: first word and bytes.
+pub(super) fn place(word: u64) -> (usize, usize) {
+    ((word >> 32) as usize, (word & 0xFFFF_FFFF) as usize)
+}
+
+/// The identity in the words of its section; what makes no sense is left out.
+pub(super) fn read(section: &[u64]) -> Identity {
+    let Some(word) = section.first() else { return Identity::default() };
+    let (first, length) = place(*word);
+    let bytes = super::decode::bytes_of(section.get(first..).unwrap_or_default());
+    serde_json::from_slice(bytes.get(..length).unwrap_or_default()).unwrap_or_default()
 }
 
 impl Identity {
@@ -49,7 +69,7 @@ impl Identity {
     pub(crate) fn of_this_process() -> Identity {
         Identity {
             pid: std::process::id(),
-            start_ticks: proc::start_ticks(),
+            start_ticks: proc::start_ticks("self"),
             boot_id: proc::boot_id(),
             pid_namespace: proc::pid_namespace(),
             executable: std::env::current_exe().ok().map(|path| path.display().to_string()),
@@ -66,8 +86,8 @@ impl Identity {
 mod proc {
     use std::os::unix::fs::MetadataExt;
 
-    pub(super) fn start_ticks() -> Option<u64> {
-        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    pub(super) fn start_ticks(process: &str) -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
         // The name in parentheses may hold anything; the fields after it start with the third.
         let after_name = stat.rsplit_once(')')?.1;
         after_name.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
@@ -163,7 +183,7 @@ mod proc {
 
 #[cfg(not(target_os = "linux"))]
 mod proc {
-    pub(super) fn start_ticks() -> Option<u64> {
+    pub(super) fn start_ticks(_process: &str) -> Option<u64> {
         None
     }
     pub(super) fn boot_id() -> Option<String> {

@@ -11,19 +11,25 @@
 //!             word  2  length of the file in bytes
 //!             word  3  how the process ended: 0 not yet, 1 cleanly, 2 asked to stop
 //!             word  4  section table: 8 pairs (byte offset, byte length); unknown pairs are skipped
-//!                      0 identity  1 tags  2 callsites  3 panic slots  4 blocks  5.. not used yet
+//!                      0 identity  1 tags  2 callsites  3 panic slots  4 blocks  5 ledger
+//!                      6.. not used yet
 //!             word 20  bytes of one block
+//!             word 21  pid of the child that a monitor made this region for, 0 for none
+//!             word 22  that child's start time in clock ticks since boot
 //!             word 24  events overwritten        ┐
 //!             word 25  events cut                │ counters of loss; added to rarely
 //!             word 26  events without a block    │
 //!             word 27  tags without an entry     ┘
 //!             word 28  panics that found a slot: the number of the last one
 //!             word 29  panics that found none
+//!             word 30  pid of the process that records here under its monitor, 0 for none
+//!             word 31  number of ledger entries ever written
 //!             word 32  next lease                  a cache line of its own
 //!             word 48  boot time of the next look at the wall clock
 //!             word 49  number of clock anchors ever written
 //!             word 56  32 clock anchors: pairs (boot nanoseconds, wall nanoseconds since 1970)
-//! identity    one word: length, then that many bytes of JSON, written once at install
+//! identity    one word: length | first word << 32, then JSON; a later version is written behind the
+//!             one before it, and then the first word says where
 //! tags        64 entries of 1024 bytes
 //!             word 0  0 free, else the number of the `set_tag` that wrote it (later wins)
 //!             word 1  key bytes | value bytes << 16
@@ -43,6 +49,9 @@
 //!                      word 1  boot nanoseconds
 //!                      word 2  span serial: of the span it is in (event), its own (span)
 //!                      word 3  values, see `encode`; the last word is filled up with zeros
+//!                      of standard error (kind 3): word 2 is where its bytes lie in the stream,
+//!                      and from word 3 on stand those bytes, of any number of lines
+//! ledger      64 entries of 128 bytes, see `ledger`
 //! ```
 //!
 //! After a crash of the process every word may be trusted to be one that the process stored: the
@@ -66,12 +75,16 @@ pub(crate) mod head {
     pub(crate) const END: usize = 3;
     pub(crate) const SECTIONS: usize = 4;
     pub(crate) const BLOCK_BYTES: usize = 20;
+    pub(crate) const CHILD: usize = 21;
+    pub(crate) const CHILD_START: usize = 22;
     pub(crate) const OVERWRITTEN: usize = 24;
     pub(crate) const CUT: usize = 25;
     pub(crate) const DROPPED: usize = 26;
     pub(crate) const TAGS_DROPPED: usize = 27;
     pub(crate) const PANICS: usize = 28;
     pub(crate) const PANICS_LOST: usize = 29;
+    pub(crate) const OWNER: usize = 30;
+    pub(crate) const LEDGER: usize = 31;
     pub(crate) const NEXT_LEASE: usize = 32;
     pub(crate) const ANCHOR_DUE: usize = 48;
     pub(crate) const ANCHOR_COUNT: usize = 49;
@@ -116,6 +129,11 @@ pub(crate) const BLOCK_HEADER_WORDS: usize = 4 + NAME_BYTES / 8;
 /// Most bytes of a thread's name in a block or a slot. Models of the ring try every order of every
 /// store: for them a name is one word.
 pub(crate) const NAME_BYTES: usize = if cfg!(lastwords_loom) { 8 } else { 64 };
+/// Entries of the ledger.
+pub(crate) const LEDGER_ENTRIES: usize = 64;
+/// Words of one ledger entry.
+pub(crate) const LEDGER_WORDS: usize = 16;
+
 /// Words of a record before its values.
 pub(crate) const RECORD_HEADER_WORDS: usize = 3;
 /// Most words of one record, whatever the size of a block.
@@ -127,6 +145,8 @@ pub(crate) mod kind {
     pub(crate) const EVENT: u8 = 1;
     /// A span, whole: its parent and all fields known so far.
     pub(crate) const SPAN: u8 = 2;
+    /// A piece of the standard error of a supervised program.
+    pub(crate) const STDERR: u8 = 3;
 }
 
 /// Flags of a record.
@@ -135,6 +155,8 @@ pub(crate) mod flag {
     pub(crate) const CUT: u8 = 1;
     /// The static parts stand in the record itself, before its values.
     pub(crate) const INLINE: u8 = 2;
+    /// A piece of standard error that begins in the middle of a line.
+    pub(crate) const CONTINUES: u8 = 4;
 }
 
 /// Indices into the section table.
@@ -145,13 +167,17 @@ pub(crate) enum Section {
     Callsites = 2,
     Slots = 3,
     Blocks = 4,
+    Ledger = 5,
 }
+
+/// How many sections there are.
+pub(crate) const SECTIONS: usize = 6;
 
 /// Where everything lies in a region of a given ring size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// Byte offset and byte length of each [`Section`].
-    pub(crate) sections: [(usize, usize); 5],
+    pub(crate) sections: [(usize, usize); SECTIONS],
     /// Bytes of one block.
     pub(crate) block_bytes: usize,
     /// Bytes of the whole region.
@@ -175,12 +201,14 @@ impl Layout {
             CALLSITE_BYTES,
             SLOTS * SLOT_WORDS * 8,
             BLOCKS * block_bytes,
+            LEDGER_ENTRIES * LEDGER_WORDS * 8,
         ];
-        let mut sections = [(0, 0); 5];
+        let mut sections = [(0, 0); SECTIONS];
         let mut offset = HEADER_BYTES;
-        for (section, length) in sections.iter_mut().zip(lengths) {
-            *section = (offset, length);
-            offset += length;
+        // The blocks last: they are most of the file.
+        for section in [0, 1, 2, 3, 5, 4] {
+            sections[section] = (offset, lengths[section]);
+            offset += lengths[section];
         }
         Layout { sections, block_bytes, bytes: offset }
     }
@@ -207,7 +235,9 @@ mod tests {
         for ring in [0, 300_000, 1024 * 1024, 10_000_001, u64::MAX] {
             let layout = Layout::new(ring);
             let mut end = HEADER_BYTES;
-            for (offset, length) in layout.sections {
+            let mut sections = layout.sections;
+            sections.sort_unstable();
+            for (offset, length) in sections {
                 assert_eq!((offset, offset % 64, length % 64), (end, 0, 0));
                 end = offset + length;
             }

@@ -128,6 +128,25 @@ impl Memory {
         }
     }
 
+    /// The whole of an existing file of this user's, mapped shared. Whoever shortens the file takes
+    /// this process down with it (SIGBUS); only its owner can.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn open(path: &Path) -> io::Result<Memory> {
+        use rustix::fs::{FileType, Mode, OFlags};
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = rustix::fs::open(path, flags, Mode::empty())?;
+        let stat = rustix::fs::fstat(&file)?;
+        let is_ours = stat.st_uid == rustix::process::geteuid().as_raw();
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || !is_ours {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let bytes = usize::try_from(stat.st_size).unwrap_or(0);
+        if bytes == 0 || bytes > super::snapshot::MOST_BYTES as usize {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Memory::map(file.into(), bytes, Some(path.to_owned()))
+    }
+
     /// `bytes` of memory that has a descriptor but no name.
     #[cfg(target_os = "linux")]
     pub(crate) fn memfd(bytes: usize) -> io::Result<Memory> {
@@ -140,6 +159,12 @@ impl Memory {
     /// Elsewhere than on Linux recording is kept in the process.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn file(_path: &Path, _bytes: usize) -> io::Result<Memory> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Elsewhere than on Linux there are no regions of other processes.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn open(_path: &Path) -> io::Result<Memory> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -161,6 +186,20 @@ impl Memory {
         // The mapping is page-aligned and zero or stored-by-us bytes, all of which are valid
         // atomics; `map` is moved into the backing and unmaps only when that is dropped.
         Ok(Memory { first, words: bytes / 8, backing: Backing::Mapped { _map: map, file, path } })
+    }
+
+    /// The file's descriptor, if there is a file.
+    pub(crate) fn descriptor(&self) -> Option<i32> {
+        match &self.backing {
+            #[cfg(target_os = "linux")]
+            Backing::Mapped { file, .. } => Some(std::os::fd::AsRawFd::as_raw_fd(file)),
+            Backing::Heap => None,
+        }
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn bytes(&self) -> usize {
+        self.words * 8
     }
 
     /// The file's name, if it has one.

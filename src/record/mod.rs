@@ -3,7 +3,7 @@
 //! The room's files, in the order in which an event passes them: `layer` (the `tracing` layer),
 //! `thread` (what each thread keeps), `encode` (an event as words, in a `buffer` on the stack), `callsite` (static parts,
 //! written once), `region` (one process's recording), `ring` (the protocol of its blocks), and on
-//! the reading side `snapshot`, `decode`, `breadcrumb`. Beside them `tags` and `slots` (the other
+//! the reading side `snapshot`, `decode`, `breadcrumb`, and `line` for what is no event but a line of text. Beside them `tags` and `slots` (the other
 //! tables of a region), `layout` (its bytes), `memory` (where it lies), `old_regions` (how many the dead may leave), `identity` (whose it is),
 //! `clock`, `random` (ids), `recording` (which region is written now) and `sync` (atomics, also under
 //! loom).
@@ -17,6 +17,8 @@ mod encode;
 mod identity;
 mod layer;
 mod layout;
+mod ledger;
+mod line;
 mod memory;
 mod old_regions;
 mod random;
@@ -25,6 +27,7 @@ mod region;
 mod ring;
 mod slots;
 mod snapshot;
+mod stderr;
 mod sync;
 mod tags;
 mod thread;
@@ -35,15 +38,20 @@ mod tests;
 pub use breadcrumb::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
 pub use identity::Identity;
 pub use layout::{MAX_RING_BYTES, MIN_RING_BYTES};
+pub use line::{RawLine, breadcrumbs as line_breadcrumbs};
 pub use slots::PanicRecord;
 pub use snapshot::{MOST_BYTES, ReadError, Select, Snapshot};
+pub use stderr::RecentLines;
 
-pub(crate) use clock::system_time;
+pub(crate) use clock::{boot_nanos, system_time, wall_millis};
 pub(crate) use layer::BreadcrumbLayer;
 pub(crate) use layout::end::CLEAN as END_CLEAN;
+pub(crate) use ledger::{LedgerEntry, LedgerKind, hash, hash_message, hash_place};
+pub(crate) use random::id as random_id;
 pub(crate) use recording::{Plan, Recording, detach_in_forked_children, process_generation};
 pub(crate) use region::{Place, Region};
 pub(crate) use slots::{Facts, flags};
+pub(crate) use stderr::StderrWriter;
 pub(crate) use thread::{id as thread_id, is_formatting, remember_main_name};
 
 /// The thread that panics, as it can be known without asking anybody.

@@ -14,10 +14,11 @@ use tracing_core::{Event, Metadata};
 use super::callsite::CallsiteIndex;
 use super::clock;
 use super::encode::Encoder;
-use super::identity::Identity;
+use super::identity::{self, Identity};
 use super::layout::{
     self, BLOCKS, IDENTITY_BYTES, Layout, MAGIC, Section, VERSION, flag, head, kind,
 };
+use super::ledger::{self, LedgerEntry};
 use super::memory::Memory;
 use super::old_regions::remove_beyond_bound;
 use super::random;
@@ -45,6 +46,8 @@ pub(crate) struct Region {
     tags: Tags,
     /// Most words of a record.
     record_words: usize,
+    /// Whether another process made it and will remove it.
+    is_guest: bool,
 }
 
 impl Region {
@@ -61,7 +64,8 @@ impl Region {
         let memory = match place {
             Place::File(directory) => {
                 remove_beyond_bound(directory);
-                let name = format!("{}-{}.region", identity.pid, identity.silent_death_id);
+                let pid = if identity.pid == 0 { std::process::id() } else { identity.pid };
+                let name = format!("{pid}-{}.region", identity.silent_death_id);
                 Memory::file(&directory.join(name), layout.bytes)?
             }
             Place::Memory => {
@@ -69,6 +73,72 @@ impl Region {
             }
         };
         Ok(Region::format(memory, layout, identity))
+    }
+
+    /// The region that a monitor made, to write to it from another process: its ledger, and after
+    /// [`take_over`](Self::take_over) all of it. Its file is the monitor's to remove.
+    ///
+    /// # Errors
+    /// What opening the file says; [`io::ErrorKind::InvalidData`] where it is no region of this
+    /// layout.
+    pub(crate) fn open(path: &Path) -> io::Result<Region> {
+        let memory = Memory::open(path)?;
+        let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
+        let word = |at: usize| memory.word(at).load(Ordering::Acquire);
+        if memory.bytes() < layout::HEADER_BYTES || word(head::MAGIC) != MAGIC {
+            return Err(wrong("not a region"));
+        }
+        let layout = Layout::new(word(head::BLOCK_BYTES).saturating_mul(BLOCKS as u64));
+        let same = |(i, (offset, length)): (usize, &(usize, usize))| {
+            word(head::SECTIONS + 2 * i) == *offset as u64
+                && word(head::SECTIONS + 2 * i + 1) == *length as u64
+        };
+        if word(head::VERSION) != VERSION
+            || memory.bytes() < layout.bytes
+            || !layout.sections.iter().enumerate().all(same)
+        {
+            return Err(wrong("a region of another layout"));
+        }
+        Ok(Region { is_guest: true, ..Region::over(memory, layout) })
+    }
+
+    /// Makes this process the one that records here, if no other is: its monitor stops taking lines
+    /// of standard error for breadcrumbs. A process that took it over keeps it when it executes
+    /// another program. An orphan that became the monitor's child later is refused.
+    pub(crate) fn take_over(&self) -> bool {
+        let pid = u64::from(std::process::id());
+        // 0 for a moment after the start, when there is nobody but the child.
+        let child = self.memory.word(head::CHILD).load(Ordering::Acquire);
+        if child != 0 && child != pid {
+            return false;
+        }
+        let owner = self.memory.word(head::OWNER);
+        match owner.compare_exchange(0, pid, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => true,
+            Err(owner) => owner == pid,
+        }
+    }
+
+    /// Says whose region it is, now that a monitor's child runs.
+    pub(crate) fn set_child(&self, pid: u32) {
+        let start = identity::start_ticks_of(pid).unwrap_or(0);
+        self.memory.word(head::CHILD_START).store(start, Ordering::Relaxed);
+        self.memory.word(head::CHILD).store(pid.into(), Ordering::Release);
+    }
+
+    /// The descriptor of its file, if it has one.
+    pub(crate) fn descriptor(&self) -> Option<i32> {
+        self.memory.descriptor()
+    }
+
+    /// The process that records here under its monitor; 0 for none.
+    pub(crate) fn owner(&self) -> u64 {
+        self.memory.word(head::OWNER).load(Ordering::Acquire)
+    }
+
+    /// Whether another process made it and will remove its file.
+    pub(crate) fn is_guest(&self) -> bool {
+        self.is_guest
     }
 
     /// A new region on the heap.
@@ -79,7 +149,6 @@ impl Region {
 
     /// Writes the header and the identity into zeroed memory.
     fn format(memory: Memory, layout: Layout, identity: &Identity) -> Region {
-        static NEXT_RING: ProcessCounter = ProcessCounter::new(1);
         let set = |at: usize, value: u64| memory.word(at).store(value, Ordering::Relaxed);
         set(head::VERSION, VERSION);
         set(head::FILE_BYTES, layout.bytes as u64);
@@ -95,6 +164,12 @@ impl Region {
         write_identity(&memory, &layout, identity);
         clock::anchor_if_due(&memory, clock::boot_nanos());
         memory.word(head::MAGIC).store(MAGIC, Ordering::Release);
+        Region::over(memory, layout)
+    }
+
+    /// A handle to a region that is formatted.
+    fn over(memory: Memory, layout: Layout) -> Region {
+        static NEXT_RING: ProcessCounter = ProcessCounter::new(1);
         let block_words = layout.block_bytes / 8;
         Region {
             ring: RingPlace {
@@ -107,10 +182,11 @@ impl Region {
                 stale: STALE,
             },
             callsites: CallsiteIndex::new(layout.word_of(Section::Callsites)),
-            tags: Tags::new(layout.word_of(Section::Tags)),
+            tags: Tags::new(&memory, layout.word_of(Section::Tags)),
             record_words: (block_words - layout::BLOCK_HEADER_WORDS).min(layout::RECORD_WORDS),
             memory,
             layout,
+            is_guest: false,
         }
     }
 
@@ -197,9 +273,9 @@ impl Region {
     ) -> Option<Appended> {
         let cut = encoder.was_cut();
         let words = encoder.finish(kind, flags, callsite, span);
-        let event = kind == kind::EVENT;
+        let events = u64::from(kind == kind::EVENT);
         let outcome = thread::with_cursor(|cursor| {
-            self.ring().append(cursor, thread::writer, words, event, clock::boot_nanos)
+            self.ring().append(cursor, thread::writer, words, events, clock::boot_nanos)
         });
         if cut {
             self.memory.word(head::CUT).fetch_add(1, Ordering::Relaxed);
@@ -211,6 +287,51 @@ impl Region {
                 None
             }
         }
+    }
+
+    /// Most bytes of a piece of standard error.
+    pub(crate) fn stderr_piece(&self) -> usize {
+        (self.record_words - layout::RECORD_HEADER_WORDS) * 8
+    }
+
+    /// Records a piece of standard error of at most [`stderr_piece`](Self::stderr_piece) bytes, whose
+    /// first byte is byte `offset` of the stream.
+    pub(crate) fn record_stderr(&self, piece: &[u8], flags: u8, offset: u64) {
+        let mut encoder = Encoder::new(self.record_words);
+        encoder.copied(piece);
+        let words = encoder.finish(kind::STDERR, flags, 0, offset);
+        let outcome = thread::with_cursor(|cursor| {
+            self.ring().append(cursor, thread::writer, words, 1, clock::boot_nanos)
+        });
+        match outcome {
+            Ok(done) => clock::anchor_if_due(&self.memory, done.time),
+            Err(Refused::AllBusy | Refused::TooLarge) => {
+                self.memory.word(head::DROPPED).fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Writes an entry of the ledger.
+    pub(crate) fn note_in_ledger(&self, entry: &LedgerEntry) {
+        ledger::write(&self.memory, self.layout.word_of(Section::Ledger), entry);
+    }
+
+    /// The ledger's entries after number `after`, each with its number.
+    pub(crate) fn ledger_after(&self, after: u64) -> Vec<(u64, LedgerEntry)> {
+        ledger::read(&self.memory, self.layout.word_of(Section::Ledger), after)
+    }
+
+    /// Writes the identity anew. Readers find the earlier one until the new one is whole.
+    pub(crate) fn set_identity(&self, identity: &Identity) {
+        write_identity(&self.memory, &self.layout, identity);
+    }
+
+    /// The identity as it stands in the region.
+    pub(crate) fn identity(&self) -> Identity {
+        let (offset, length) = self.layout.sections[Section::Identity as usize];
+        let words = (offset / 8..(offset + length) / 8).map(|at| self.memory.word(at));
+        let section: Vec<u64> = words.map(|word| word.load(Ordering::Acquire)).collect();
+        identity::read(&section)
     }
 
     /// Sets a tag.
@@ -311,8 +432,12 @@ pub(crate) fn encode_fields(
 fn write_identity(memory: &Memory, layout: &Layout, identity: &Identity) {
     let json = serde_json::to_vec(identity).unwrap_or_default();
     let at = layout.word_of(Section::Identity);
+    let last = memory.word(at).load(Ordering::Acquire);
+    let (first, length) = identity::place(last);
+    let free = if last == 0 { 1 } else { first + length.div_ceil(8) };
+    let room = IDENTITY_BYTES.saturating_sub(free * 8);
     // Settings too long for the section (a DSN of 30 KiB) leave only who the process is.
-    let json = if json.len() <= IDENTITY_BYTES - 8 {
+    let json = if json.len() <= room {
         json
     } else {
         let bare = Identity {
@@ -326,6 +451,9 @@ fn write_identity(memory: &Memory, layout: &Layout, identity: &Identity) {
         };
         serde_json::to_vec(&bare).unwrap_or_default()
     };
-    memory.store_bytes(at + 1, &json);
-    memory.word(at).store(json.len() as u64, Ordering::Relaxed);
+    // Where not even that fits behind the earlier versions, the last of those stays.
+    if json.len() <= room {
+        memory.store_bytes(at + free, &json);
+        memory.word(at).store(json.len() as u64 | (free as u64) << 32, Ordering::Release);
+    }
 }

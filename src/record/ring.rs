@@ -155,8 +155,8 @@ impl<'a, W: Words> Ring<'a, W> {
         self.words.word(self.place.next_lease).load(Ordering::Relaxed)
     }
 
-    /// Writes `record`, whose word 1 is set to the time that `clock` gives, and counts it as an
-    /// event if `event`.
+    /// Writes `record`, whose word 1 is set to the time that `clock` gives, and counts it as
+    /// `events` events.
     ///
     /// # Errors
     /// [`Refused`]; the record is then nowhere, and it is the caller's to count it.
@@ -166,13 +166,13 @@ impl<'a, W: Words> Ring<'a, W> {
         cursor: &mut Cursor,
         writer: impl FnOnce() -> Writer,
         record: &mut [u64],
-        event: bool,
+        events: u64,
         clock: impl Fn() -> u64,
     ) -> Result<Appended, Refused> {
-        if let Some(appended) = self.append_to_lease(cursor, record, event, &clock) {
+        if let Some(appended) = self.append_to_lease(cursor, record, events, &clock) {
             return Ok(appended);
         }
-        self.append_to_new_lease(cursor, writer(), record, event, clock)
+        self.append_to_new_lease(cursor, writer(), record, events, clock)
     }
 
     /// Writes `record` into the block the cursor has leased, if it still has it, the record fits
@@ -182,7 +182,7 @@ impl<'a, W: Words> Ring<'a, W> {
         &self,
         cursor: &mut Cursor,
         record: &mut [u64],
-        event: bool,
+        events: u64,
         clock: impl Fn() -> u64,
     ) -> Option<Appended> {
         let Cursor { ring, lease, committed } = *cursor;
@@ -200,7 +200,7 @@ impl<'a, W: Words> Ring<'a, W> {
             state.store(idle, Ordering::Release);
             return None;
         }
-        self.copy_and_commit(block, lease, committed, record, event, time);
+        self.copy_and_commit(block, lease, committed, record, events, time);
         cursor.committed = committed + record.len();
         Some(Appended { lease, time })
     }
@@ -213,7 +213,7 @@ impl<'a, W: Words> Ring<'a, W> {
         cursor: &mut Cursor,
         writer: Writer,
         record: &mut [u64],
-        event: bool,
+        events: u64,
         clock: impl Fn() -> u64,
     ) -> Result<Appended, Refused> {
         if BLOCK_HEADER_WORDS + record.len() > self.place.block_words {
@@ -230,7 +230,7 @@ impl<'a, W: Words> Ring<'a, W> {
                 self.words.word(block).store(pack(lease, committed), Ordering::Release);
                 continue;
             }
-            self.copy_and_commit(block, lease, committed, record, event, time);
+            self.copy_and_commit(block, lease, committed, record, events, time);
             *cursor = Cursor { ring: self.place.id, lease, committed: committed + record.len() };
             return Ok(Appended { lease, time });
         }
@@ -283,14 +283,14 @@ impl<'a, W: Words> Ring<'a, W> {
         lease: u64,
         committed: usize,
         record: &mut [u64],
-        event: bool,
+        events: u64,
         time: u64,
     ) {
         record[1] = time;
         self.words.store_words(block + committed, record);
-        if event {
-            let events = self.words.word(block + 1);
-            events.store(events.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        if events > 0 {
+            let count = self.words.word(block + 1);
+            count.store(count.load(Ordering::Relaxed) + events, Ordering::Relaxed);
         }
         // Release: a reader that sees this length sees the words above.
         let done = pack(lease, committed + record.len());

@@ -128,6 +128,16 @@ impl<'a, W: Words> Slot<'a, W> {
         None
     }
 
+    /// The id of the panic's event.
+    pub(crate) fn event_id(&self) -> [u8; 16] {
+        let mut id = [0; 16];
+        for (i, half) in id.chunks_exact_mut(8).enumerate() {
+            let word = self.words.word(self.base + ID + i).load(Ordering::Relaxed);
+            half.copy_from_slice(&word.to_ne_bytes());
+        }
+        id
+    }
+
     /// Writes the facts; from here on the panic is known to whoever reads the region.
     pub(crate) fn write_facts(&self, facts: &Facts<'_>) {
         let set = |at: usize, value: u64| {

@@ -17,15 +17,16 @@ use serde_json::{Map, Value};
 use super::breadcrumb::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
 use super::clock::{Anchors, system_time};
 use super::decode::{self, Bytes, Callsite};
-use super::identity::Identity;
+use super::identity::{self, Identity};
 use super::layout::{
-    BLOCK_HEADER_WORDS, CALLSITE_BYTES, CALLSITE_MARK, HEADER_BYTES, IDENTITY_BYTES, MAGIC,
-    NAME_BYTES, RECORD_HEADER_WORDS, RECORD_WORDS, SLOT_WORDS, SLOTS, Section, TAG_ENTRIES,
-    TAG_WORDS, VERSION, flag, head, kind,
+    BLOCK_HEADER_WORDS, CALLSITE_BYTES, CALLSITE_MARK, HEADER_BYTES, IDENTITY_BYTES,
+    LEDGER_ENTRIES, LEDGER_WORDS, MAGIC, NAME_BYTES, RECORD_HEADER_WORDS, RECORD_WORDS, SECTIONS,
+    SLOT_WORDS, SLOTS, Section, TAG_ENTRIES, TAG_WORDS, VERSION, flag, head, kind,
 };
 use super::region::Region;
 use super::ring::State;
 use super::slots::{self, PanicRecord};
+use super::stderr::{self, Piece};
 use super::sync::{Ordering, fence};
 use super::tags::{self, TAG_TRIES};
 
@@ -46,13 +47,15 @@ pub struct Select {
     pub most: usize,
     /// Only those recorded at or before this boot time in nanoseconds.
     pub until: u64,
+    /// Of standard error only what lies before this byte of the stream.
+    pub until_stderr: u64,
 }
 
 impl Select {
     /// The newest `most`.
     #[must_use]
     pub fn newest(most: usize) -> Select {
-        Select { most, until: u64::MAX }
+        Select { most, until: u64::MAX, until_stderr: u64::MAX }
     }
 }
 
@@ -189,8 +192,14 @@ impl Snapshot {
             spans_missing: joiner.spans_missing.len() as u64,
             panics: header[head::PANICS_LOST],
         };
+        let mut identity = identity::read(&identity);
+        if identity.pid == 0 {
+            // Its monitor could not know before it started.
+            identity.pid = u32::try_from(header[head::CHILD]).unwrap_or(0);
+            identity.start_ticks = Some(header[head::CHILD_START]).filter(|ticks| *ticks != 0);
+        }
         Ok(Snapshot {
-            identity: parse_identity(&identity),
+            identity,
             ended_cleanly: header[head::END] == super::layout::end::CLEAN,
             breadcrumbs,
             losses,
@@ -200,13 +209,6 @@ impl Snapshot {
             modules,
         })
     }
-}
-
-fn parse_identity(section: &[u64]) -> Identity {
-    let Some((len, json)) = section.split_first() else { return Identity::default() };
-    let bytes = decode::bytes_of(json);
-    let json = bytes.get(..usize::try_from(*len).unwrap_or(usize::MAX)).unwrap_or_default();
-    serde_json::from_slice(json).unwrap_or_default()
 }
 
 #[cfg(unix)]
@@ -227,13 +229,13 @@ pub(super) type ReadAt<'a> = &'a mut dyn FnMut(u64, &mut [u8]) -> io::Result<usi
 struct Source<'a> {
     read: ReadAt<'a>,
     len: u64,
-    sections: [(u64, u64); 5],
+    sections: [(u64, u64); SECTIONS],
     block_words: usize,
 }
 
 impl<'a> Source<'a> {
     fn open(read: ReadAt<'a>, len: u64) -> Result<Source<'a>, ReadError> {
-        let mut source = Source { read, len, sections: [(0, 0); 5], block_words: 0 };
+        let mut source = Source { read, len, sections: [(0, 0); SECTIONS], block_words: 0 };
         if len < HEADER_BYTES as u64 {
             return Err(ReadError::NotARegion);
         }
@@ -267,6 +269,7 @@ impl<'a> Source<'a> {
             Section::Tags => TAG_ENTRIES * TAG_WORDS * 8,
             Section::Callsites => CALLSITE_BYTES,
             Section::Slots => SLOTS * SLOT_WORDS * 8,
+            Section::Ledger => LEDGER_ENTRIES * LEDGER_WORDS * 8,
             Section::Blocks => usize::MAX,
         };
         if length > most as u64 {
@@ -400,6 +403,8 @@ struct Found<'a> {
 /// Joins events with their callsites, threads and spans.
 struct Joiner<'a> {
     events: Vec<Found<'a>>,
+    /// Pieces of standard error.
+    pieces: Vec<Found<'a>>,
     /// All copies of each span, oldest first.
     spans: HashMap<u64, Vec<Found<'a>>>,
     callsites: Vec<u64>,
@@ -415,6 +420,7 @@ impl<'a> Joiner<'a> {
     fn new(blocks: &'a [Vec<u64>], callsites: Vec<u64>, anchors: Anchors) -> Joiner<'a> {
         let mut joiner = Joiner {
             events: Vec::new(),
+            pieces: Vec::new(),
             spans: HashMap::new(),
             callsites,
             decoded: HashMap::new(),
@@ -427,6 +433,7 @@ impl<'a> Joiner<'a> {
             joiner.walk(block);
         }
         joiner.events.sort_unstable_by_key(|event| event.order);
+        joiner.pieces.sort_unstable_by_key(|piece| (piece.span, piece.order));
         for copies in joiner.spans.values_mut() {
             copies.sort_unstable_by_key(|copy| copy.order);
         }
@@ -450,6 +457,7 @@ impl<'a> Joiner<'a> {
             };
             match found.kind {
                 kind::EVENT => self.events.push(found),
+                kind::STDERR => self.pieces.push(found),
                 kind::SPAN => self.spans.entry(found.span).or_default().push(found),
                 _ => self.torn += 1,
             }
@@ -472,7 +480,37 @@ impl<'a> Joiner<'a> {
             }
         }
         newest.reverse();
-        newest
+        self.merge_stderr(newest, select)
+    }
+
+    /// Puts the lines of standard error among the events, and keeps the newest of both.
+    fn merge_stderr(&self, mut events: Vec<Breadcrumb>, select: Select) -> Vec<Breadcrumb> {
+        if self.pieces.is_empty() {
+            return events;
+        }
+        let until = self.pieces.iter().filter(|piece| piece.order.0 <= select.until);
+        let pieces: Vec<Piece> = until.filter_map(|piece| self.piece(piece)).collect();
+        let lines = stderr::breadcrumbs_of(&pieces, select.most, select.until_stderr);
+        events.extend(lines);
+        // Stable: lines of one piece have one time.
+        events.sort_by_key(|crumb| crumb.boot_nanos);
+        events.drain(..events.len().saturating_sub(select.most));
+        events
+    }
+
+    fn piece(&self, found: &Found<'_>) -> Option<Piece> {
+        let (first, len) = found.values;
+        let mut bytes = decode::bytes_of(found.block.get(first..first + len.div_ceil(8))?);
+        bytes.truncate(len);
+        Some(Piece {
+            boot_nanos: found.order.0,
+            time: system_time(self.anchors.wall(found.order.0)),
+            live: true,
+            offset: found.span,
+            continues: found.flags & flag::CONTINUES != 0,
+            cut: found.flags & flag::CUT != 0,
+            bytes,
+        })
     }
 
     fn breadcrumb(&mut self, event: &Found<'_>) -> Option<Breadcrumb> {

@@ -25,8 +25,11 @@ pub(crate) struct Tags {
 }
 
 impl Tags {
-    pub(crate) fn new(section: usize) -> Tags {
-        Tags { section, last: Mutex::new(0) }
+    /// The tags in `words`, which another process may have set before.
+    pub(crate) fn new(words: &impl Words, section: usize) -> Tags {
+        let tags = Tags { section, last: Mutex::new(0) };
+        let last = tags.entries().map(|at| words.word(at).load(Ordering::Acquire)).max();
+        Tags { last: Mutex::new(last.unwrap_or(0)), ..tags }
     }
 
     /// Sets `key` to `value`; false if there is no entry left.

@@ -154,7 +154,7 @@ impl Publisher {
         // Before symbolication, which may take more than the program ever did.
         let usage = Usage::of_this_process();
         let until = family.first().boot_nanos;
-        let select = Select { most: self.settings.breadcrumbs, until };
+        let select = Select { until, ..Select::newest(self.settings.breadcrumbs) };
         let Ok(snapshot) = Snapshot::of_region(region, select) else { return };
         let crash = family.crash(&self.own_crates(&snapshot));
         // A destructor's panic was a death of its own until the runtime said what it was.

@@ -72,7 +72,7 @@ impl Model {
         let thread = value / 10;
         let writer =
             || Writer { id: thread, name_len: thread as usize, name: [thread; NAME_BYTES / 8] };
-        self.ring().append(cursor, writer, &mut [value; RECORD], true, || value)
+        self.ring().append(cursor, writer, &mut [value; RECORD], 1, || value)
     }
 
     /// The records of every block, after checking that they are whole.

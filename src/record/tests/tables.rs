@@ -13,6 +13,7 @@ use super::super::layout::{Layout, Section, TAG_ENTRIES, TAG_KEY_BYTES, TAG_VALU
 use super::super::memory::Memory;
 use super::super::sync::{Ordering, Words};
 use super::super::tags::Tags;
+use super::super::{Identity, Region};
 use super::support::Bench;
 
 /// A callsite made at run time.
@@ -179,7 +180,7 @@ fn a_tag_half_written_is_not_there() {
     let layout = Layout::new(0);
     let memory = Memory::heap(layout.bytes);
     let section = layout.word_of(Section::Tags);
-    let tags = Tags::new(section);
+    let tags = Tags::new(&memory, section);
     tags.set(&memory, "cid", "the old value");
     for stores in 0..4 {
         let watched = Watched {
@@ -249,4 +250,33 @@ fn a_step_of_the_wall_clock_gets_an_anchor() {
     let stepped = memory.word(head::ANCHORS + 2).load(Ordering::Relaxed);
     let step = anchors.wall(stepped) - anchors.wall(stepped - 1);
     assert!(step.abs_diff(hour as i64) < 60_000_000_000, "a step of {step} ns");
+}
+
+/// A process may record in its monitor's region if it is the monitor's child, and goes on to when it
+/// executes another program.
+#[test]
+fn a_region_is_taken_over_by_the_child_it_was_made_for() {
+    let region = Region::on_heap(0, &Identity::default());
+    let own = std::process::id();
+    region.set_child(own + 1);
+    assert!(!region.take_over());
+    assert_eq!(region.owner(), 0);
+    region.set_child(own);
+    assert!(region.take_over() && region.take_over());
+    assert_eq!(region.owner(), u64::from(own));
+}
+
+/// The identity is written again by a child that takes a region over, and readers find the last one.
+#[test]
+fn an_identity_can_be_written_again_while_there_is_room() {
+    let made = Identity { pid: 7, release: Some("first".to_owned()), ..Identity::default() };
+    let region = Region::on_heap(0, &made);
+    assert_eq!(region.identity(), made);
+    let long = Identity { release: Some("r".repeat(12_000)), ..made.clone() };
+    region.set_identity(&long);
+    region.set_identity(&long);
+    assert_eq!(region.identity(), long);
+    // The third has no room any more, and leaves the settings out.
+    region.set_identity(&long);
+    assert_eq!(region.identity(), Identity { release: None, ..long });
 }

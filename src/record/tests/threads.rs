@@ -33,7 +33,7 @@ fn write(memory: &Memory, thread: u64) {
         let value = thread << 32 | number;
         let mut words = vec![value; 2 + (number % 4) as usize];
         let writer = || Writer { id: thread, name_len: 0, name: [0; NAME_BYTES / 8] };
-        match ring.append(&mut cursor, writer, &mut words, true, || value) {
+        match ring.append(&mut cursor, writer, &mut words, 1, || value) {
             Ok(_) | Err(Refused::AllBusy) => {}
             Err(Refused::TooLarge) => panic!("{} words do not fit", words.len()),
         }
