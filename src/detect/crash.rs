@@ -141,6 +141,21 @@ pub struct SignalInfo {
     pub address: Option<u64>,
 }
 
+impl Frame {
+    /// The function with what holds it: a Rust path holds its module already, a Go function is
+    /// written behind its package.
+    #[must_use]
+    pub fn qualified(&self) -> Option<String> {
+        let function = self.function.as_deref().filter(|name| !name.is_empty())?;
+        match self.module.as_deref().filter(|module| !module.is_empty()) {
+            Some(module) if !(function.contains("::") || function.starts_with('<')) => {
+                Some(format!("{module}.{function}"))
+            }
+            _ => Some(function.to_owned()),
+        }
+    }
+}
+
 /// How a process ended, as its parent learns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {

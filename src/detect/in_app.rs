@@ -43,6 +43,8 @@ enum Origin {
 fn origin(file: &str) -> Origin {
     let file = file.replace('\\', "/");
     let standard = file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/");
+    // Distributions build the standard library in a folder of their own: `/usr/src/rustc-1.63.0/`.
+    let standard = standard || file.split("/rustc-").skip(1).any(|of| of.contains("/library/"));
     let inside = |folder: &str| file.starts_with(&folder[1..]) || file.contains(folder);
     if standard || file.starts_with("library/std/") || file.starts_with("library/core/") {
         Origin::Standard
@@ -141,6 +143,7 @@ mod tests {
             Some("/u/.rustup/toolchains/x/lib/rustlib/src/rust/library/std/src/f.rs"),
             false,
         );
+        check("core::f", Some("/usr/src/rustc-1.63.0/library/core/src/slice/index.rs"), false);
         check("tokio::f", Some("/opt/cargo/registry/src/index-1/tokio-1.0.0/src/lib.rs"), false);
         check("dep::f", Some("/u/.cargo/git/checkouts/dep-1/2/src/lib.rs"), false);
         check("dep::f", Some("vendor/dep/src/lib.rs"), false);

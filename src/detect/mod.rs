@@ -2,16 +2,18 @@
 //!
 //! `hook` writes what a panicking thread knows into the region; `panic` makes crashes of what it
 //! wrote, with `stack` (symbolication, and what to cut), `rust_names` (names to group by) and
-//! `in_app` (whose code it is).
-//! `signal` knows signals by name.
+//! `in_app` (whose code it is). `stderr` finds crashes in what a program prints, one file per
+//! runtime; `signal` knows signals by name.
 
 mod crash;
+pub mod exit;
 pub(crate) mod hook;
 mod in_app;
 mod panic;
 pub mod rust_names;
 pub mod signal;
 mod stack;
+pub mod stderr;
 
 pub use crash::{
     Crash, CrashedThread, Ending, Exception, Frame, Location, Mechanism, Runtime, Severity,

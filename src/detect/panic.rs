@@ -4,6 +4,8 @@
 //! **Guarantee:** a panic and those raised about it (in a destructor while it unwound, at a function
 //! that cannot unwind) are one crash, about the first, under the first's event id.
 
+use std::time::Duration;
+
 use sentry::types::Uuid;
 
 use super::crash::{
@@ -12,7 +14,7 @@ use super::crash::{
 use super::hook::UNKNOWN_PAYLOAD;
 use super::in_app::{OwnCrates, is_local};
 use super::{rust_names, stack};
-use crate::record::{PanicRecord, system_time};
+use crate::record::{PanicRecord, boot_nanos, system_time};
 
 /// A panic with those chained to it, in the order in which they began.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,8 +62,23 @@ impl Family<'_> {
         if fatal { Severity::Fatal } else { Severity::Error }
     }
 
+    /// Whether its last panic began within the last `span`, by the clock of this machine.
+    pub fn is_younger(&self, span: Duration) -> bool {
+        let last = self.members.iter().map(|panic| panic.boot_nanos).max().unwrap_or(0);
+        u128::from(boot_nanos().saturating_sub(last)) < span.as_nanos()
+    }
+
     /// Symbolicates the family's stacks, in the process that panicked.
     pub fn crash(&self, own: &OwnCrates) -> Crash {
+        self.crash_of(|panic| exception(panic, own))
+    }
+
+    /// The crash as another process knows it: its frames are addresses.
+    pub fn crash_from_outside(&self) -> Crash {
+        self.crash_of(bare_exception)
+    }
+
+    fn crash_of(&self, exception: impl Fn(&PanicRecord) -> Exception) -> Crash {
         let first = self.first();
         Crash {
             event_id: Uuid::from_bytes(first.event_id),
@@ -77,7 +94,7 @@ impl Family<'_> {
                 name: first.thread_name.clone(),
                 main: first.main,
             }),
-            exceptions: self.members.iter().map(|panic| exception(panic, own)).collect(),
+            exceptions: self.members.iter().map(|panic| exception(panic)).collect(),
             threads: Vec::new(),
             threads_elided: 0,
         }
@@ -96,9 +113,15 @@ fn exception(panic: &PanicRecord, own: &OwnCrates) -> Exception {
     if let Some(inlined) = inlined_place(panic, &frames) {
         frames.insert(0, inlined);
     }
+    Exception { value: value(panic), frames, ..bare_exception(panic) }
+}
+
+/// A panic with nothing resolved.
+fn bare_exception(panic: &PanicRecord) -> Exception {
+    let address = |address: &u64| Frame { address: Some(*address), ..Frame::default() };
     Exception {
         ty: "panic".to_owned(),
-        value: value(panic),
+        value: message(panic),
         mechanism: Mechanism::Panic,
         signal: None,
         location: (!panic.file.is_empty()).then(|| Location {
@@ -106,7 +129,7 @@ fn exception(panic: &PanicRecord, own: &OwnCrates) -> Exception {
             line: panic.line,
             column: panic.column,
         }),
-        frames,
+        frames: panic.addresses.iter().filter(|at| **at != 0).map(address).collect(),
         frames_elided: panic.addresses_elided,
         created_by: None,
     }
@@ -132,7 +155,7 @@ fn inlined_place(panic: &PanicRecord, frames: &[Frame]) -> Option<Frame> {
     })
 }
 
-/// The message, with the type of a payload filled in where the symbols say it, and the cut marked.
+/// The message, with the type of a payload filled in where the symbols say it.
 fn value(panic: &PanicRecord) -> String {
     if panic.placeholder
         && panic.message == UNKNOWN_PAYLOAD
@@ -140,6 +163,11 @@ fn value(panic: &PanicRecord) -> String {
     {
         return format!("<panic payload of type {ty}>");
     }
+    message(panic)
+}
+
+/// The message, the cut marked.
+fn message(panic: &PanicRecord) -> String {
     let missing = panic.message_bytes.saturating_sub(panic.message.len() as u64);
     if missing > 0 {
         format!("{}… ({missing} more bytes)", panic.message)

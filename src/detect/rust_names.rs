@@ -10,7 +10,8 @@
 /// `<a::B<T> as c::D<U>>::f::{{closure}}` gives `<a::B as c::D>::f::{closure}`.
 pub fn clean(name: &str) -> String {
     let mut cleaned = String::with_capacity(name.len());
-    let mut rest = strip_hash(name.trim());
+    let name = without_hashes(name);
+    let mut rest = name.as_str();
     // A qualified path at the start, or an `<impl Trait for Type>` behind `::`.
     while let Some(at) = rest.find(['<', '{']) {
         let (before, bracketed) = rest.split_at(at);
@@ -81,6 +82,28 @@ fn clean_braces(inner: &str) -> String {
     let name = inner.trim_matches(['{', '}']);
     let name = name.split_once('#').map_or(name, |(name, _)| name);
     format!("{{{name}}}")
+}
+
+/// The name as it is printed, but without what differs from build to build: the hash at the end of a
+/// legacy symbol, and v0's crate disambiguators (`std[e28293b1aa0f68bd]::`).
+pub fn without_hashes(name: &str) -> String {
+    let mut rest = strip_hash(name.trim());
+    let mut kept = String::with_capacity(rest.len());
+    while let Some(at) = rest.find('[') {
+        let (before, bracketed) = rest.split_at(at);
+        kept.push_str(before);
+        let digits = bracketed[1..].bytes().take_while(u8::is_ascii_hexdigit).count();
+        let after = &bracketed[1 + digits..];
+        let of_a_name = before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        if of_a_name && (1..=16).contains(&digits) && after.starts_with("]::") {
+            rest = &after[1..];
+        } else {
+            kept.push('[');
+            rest = &bracketed[1..];
+        }
+    }
+    kept.push_str(rest);
+    kept
 }
 
 /// Removes the `::h` and 16 hexadecimal digits at the end of a legacy symbol.
@@ -235,6 +258,11 @@ mod tests {
             "<&dyn core::ops::function::Fn<(), Output = i32> + core::marker::Sync as core::ops::function::FnOnce<()>>::call_once",
             "<&dyn core::ops::function::Fn as core::ops::function::FnOnce>::call_once",
         );
+        cleans(
+            "<std[e28293b1aa0f68bd]::sys::Lock as core[c1f1a4ba060b9bfa]::fmt::Display>::fmt",
+            "<std::sys::Lock as core::fmt::Display>::fmt",
+        );
+        cleans("core::slice::iter::<[u8; 4], x[a]::B>", "core::slice::iter");
         cleans("service::run::{closure#0}::{closure#12}", "service::run::{closure}::{closure}");
         cleans("a::f::<fn(i32) -> alloc::vec::Vec<u8>>::{shim:vtable#0}", "a::f::{shim:vtable}");
     }

@@ -1,0 +1,3 @@
+module example.com/lastwords/native
+
+go 1.19

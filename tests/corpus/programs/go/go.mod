@@ -1,0 +1,3 @@
+module example.com/lastwords/crash
+
+go 1.19
