@@ -30,8 +30,9 @@
 //!
 //! # What is not
 //!
-//! * Deaths that run no hook (SIGKILL, SIGSEGV, a stack overflow) leave the region with its
-//!   breadcrumbs behind; nothing reads it yet but [`record::Snapshot`].
+//! * Deaths that run no hook (SIGKILL, SIGSEGV, a stack overflow) are reported by `lastwords run`;
+//!   without it they leave the region with its breadcrumbs behind, and nothing reads it yet but
+//!   [`record::Snapshot`].
 //! * Nothing is sent yet: reports stay in the spool, for `lastwords list` and `lastwords show`.
 //! * After a crash of the machine the file may hold anything; it is read as untrusted input.
 //! * On other systems than Linux breadcrumbs live in the process, and reports are made by the panic
@@ -46,10 +47,11 @@
 //!
 //! # The rooms
 //!
-//! Data moves one way: [`record`] (events to breadcrumbs in a region), [`detect`] (a panic to a
-//! crash), [`report`] (crash, breadcrumbs, tags and context to an event), [`deliver`] (an event to
-//! the spool); the recorder connects them. The rooms are public for the `lastwords` command and for
-//! tests; only what stands on this page is kept stable.
+//! Data moves one way: [`record`] (events to breadcrumbs in a region), [`detect`] (a panic, or
+//! what a program printed, to a crash), [`report`] (crash, breadcrumbs, tags and context to an event), [`deliver`] (an event to
+//! the spool); [`supervise`] runs a program and tells what it prints and how it ends; the recorder
+//! connects them. The rooms are public for the `lastwords` command and for tests; only what stands on
+//! this page is kept stable.
 
 #[doc(hidden)]
 pub mod config;
@@ -66,6 +68,8 @@ pub mod report;
 pub mod supervise;
 
 pub use config::SuperviseMode;
+#[doc(hidden)]
+pub use recorder::monitor::run as run_monitored;
 #[doc(hidden)]
 pub use recorder::state_dir_candidates;
 pub use recorder::{Builder, InstallError, Recorder, builder, remove_tag, set_tag};

@@ -5,10 +5,12 @@
 //! offers less (no directory, no /proc, a full disk) degrades it, with one warning on standard
 //! error each. Dropping a `Recorder` does nothing: recording ends with the process.
 
+pub(crate) mod above;
 mod builder;
 mod exit;
 mod global;
 mod memory;
+pub(crate) mod monitor;
 mod publish;
 mod reporter;
 mod sink;

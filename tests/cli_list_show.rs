@@ -166,6 +166,7 @@ fn scene(crash: SystemTime) -> Scene {
             executable: Some("/usr/bin/service".to_owned()),
             server_name: Some("host-1".to_owned()),
             usage: Usage::default(),
+            ending: None,
         },
         durable: false,
     }

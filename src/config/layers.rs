@@ -87,6 +87,14 @@ impl Flags {
         self.given.push((key, value.into()));
     }
 
+    /// The flags by name, for another process: those that are text.
+    pub(crate) fn to_pairs(&self) -> Vec<(String, String)> {
+        let pair = |(key, value): &(Key, OsString)| {
+            Some((key.setting().flag?.name.to_owned(), value.to_str()?.to_owned()))
+        };
+        self.given.iter().filter_map(pair).collect()
+    }
+
     /// What was given for a setting, in the order of the command line.
     pub(super) fn of(&self, key: Key) -> impl DoubleEndedIterator<Item = &OsStr> {
         self.given.iter().filter(move |(it, _)| *it == key).map(|(_, value)| value.as_os_str())

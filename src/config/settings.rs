@@ -1,5 +1,6 @@
 //! What the rest of the program reads: [`Settings`].
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -76,6 +77,17 @@ impl Default for Settings {
             supervise: None,
             sessions: false,
             minidump: false,
+        }
+    }
+}
+
+impl Settings {
+    /// Adds the tag that [`tag_subcommand`](Self::tag_subcommand) asks for: the program's first
+    /// argument, if it has one.
+    pub(crate) fn tag_first_argument(&mut self, first: Option<&OsStr>) {
+        if let (Some(key), Some(first)) = (&self.tag_subcommand, first) {
+            self.tags.retain(|(known, _)| known != key);
+            self.tags.push((key.clone(), first.to_string_lossy().into_owned()));
         }
     }
 }

@@ -3,7 +3,8 @@
 //! **Guarantee:** it never panics, never waits for a lock of the panicking thread, and does its work
 //! in this order, so that whatever goes wrong later finds what was done before:
 //! 1. the facts (event id, message, place, thread) into a panic slot of the region: no allocation,
-//!    no lock, no system call but the clocks and, once a thread, its id and name;
+//!    no lock, no system call but the clocks and, once a thread, its id and name; below a monitor a
+//!    line in its ledger, before anything is printed;
 //! 2. the raw return addresses beside them;
 //! 3. the caller's `publish`, which symbolicates and writes the report elsewhere than on this
 //!    thread and waits for it, for a bounded time;
@@ -22,7 +23,10 @@ use std::cell::Cell;
 use std::panic::PanicHookInfo;
 use std::sync::{Arc, Once, OnceLock};
 
-use crate::record::{Facts, Recording, Region, flags, panic_clocks, panicking_thread};
+use crate::record::{
+    Facts, LedgerEntry, LedgerKind, Recording, Region, flags, hash_message, hash_place,
+    panic_clocks, panicking_thread,
+};
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync + 'static>;
 
@@ -44,6 +48,8 @@ pub(crate) struct Sink {
     pub(crate) recording: Arc<Recording>,
     /// Who is told of each panic whose slot is written.
     pub(crate) carrier: Box<dyn Carrier>,
+    /// The region of the monitor above, whose ledger says that its panics are reported here.
+    pub(crate) ledger: Option<Arc<Region>>,
 }
 
 /// The sink of all threads that have none of their own.
@@ -145,6 +151,16 @@ fn on_panic(sink: &Sink, info: &PanicHookInfo<'_>) {
         wall,
         chained_to,
     });
+    if let Some(ledger) = &sink.ledger {
+        ledger.note_in_ledger(&LedgerEntry {
+            event_id: slot.event_id(),
+            kind: LedgerKind::Panic,
+            pid: std::process::id(),
+            thread: thread.id,
+            place: hash_place(file, line, column),
+            message: hash_message(message.printed.as_bytes()),
+        });
+    }
     let mut walked = 0;
     walk(|address| {
         slot.write_address(walked, address);
@@ -227,16 +243,20 @@ fn chain(region: &Region, number: u64, no_unwind: Option<NoUnwind>) -> u64 {
 
 struct Message<'a> {
     text: &'a str,
+    /// What the standard library's own hook prints.
+    printed: &'a str,
     placeholder: bool,
 }
 
 /// The text of a payload, or a placeholder that names its type where that can be known without
 /// running code of the program.
 fn message(payload: &(dyn Any + Send)) -> Message<'_> {
-    let text = if let Some(text) = payload.downcast_ref::<&'static str>() {
-        Some(*text)
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        Some(text.as_str())
+    let plain = payload
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let text = if plain.is_some() {
+        plain
     } else if let Some(text) = payload.downcast_ref::<Box<str>>() {
         Some(&**text)
     } else if let Some(text) = payload.downcast_ref::<Arc<str>>() {
@@ -245,10 +265,13 @@ fn message(payload: &(dyn Any + Send)) -> Message<'_> {
         payload.downcast_ref::<std::borrow::Cow<'static, str>>().map(|text| &**text)
     };
     match text {
-        Some(text) => Message { text, placeholder: false },
-        None => Message { text: placeholder(payload), placeholder: true },
+        Some(text) => Message { text, printed: plain.unwrap_or(UNPRINTED), placeholder: false },
+        None => Message { text: placeholder(payload), printed: UNPRINTED, placeholder: true },
     }
 }
+
+/// What the standard library's hook prints for a payload that is no plain string.
+const UNPRINTED: &str = "Box<dyn Any>";
 
 /// What stands for a payload of a type that nothing is known of.
 pub(crate) const UNKNOWN_PAYLOAD: &str = "<panic payload of unknown type>";

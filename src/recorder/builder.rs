@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::above::{self, Above};
 use super::publish::Publisher;
 use super::reporter::Reporter;
 use super::sink::Sink;
@@ -84,7 +85,7 @@ impl Builder {
         self
     }
 
-    /// The key under which the watched program's first argument becomes a tag.
+    /// The key under which the program's first argument becomes a tag.
     pub fn tag_subcommand(mut self, key: impl Into<String>) -> Builder {
         self.code.tag_subcommand = Some(key.into());
         self
@@ -172,8 +173,9 @@ impl Builder {
         if let Some(mistake) = self.mistakes.into_iter().next() {
             return Err(InstallError::BadLiteral { mistake });
         }
-        let resolved =
-            config::resolve(&self.code, &|name| std::env::var_os(name), &Flags::default());
+        let above = above::find();
+        let flags = above.as_ref().map_or_else(Flags::default, Above::flags);
+        let resolved = config::resolve(&self.code, &|name| std::env::var_os(name), &flags);
         if let Some(problem) = resolved.problems.iter().find(|p| p.origin == Origin::Code) {
             return Err(InstallError::BadLiteral { mistake: problem.to_string() });
         }
@@ -181,18 +183,28 @@ impl Builder {
             return Err(InstallError::AlreadyInstalled);
         }
         resolved.problems.iter().for_each(|problem| global::warn(&problem.to_string()));
-        Ok(start(resolved.settings))
+        let mut settings = resolved.settings;
+        settings.tag_first_argument(std::env::args_os().nth(1).as_deref());
+        Ok(start(settings, above))
     }
 }
 
 /// Opens everything and connects it.
-fn start(settings: Settings) -> Recorder {
+fn start(settings: Settings, above: Option<Above>) -> Recorder {
     remember_main_name();
-    let identity = identity(&settings);
+    let (ledger, own) = above.map_or((None, None), |above| (Some(above.ledger), above.own));
+    let mut identity = identity(&settings);
+    if let Some(region) = &own {
+        // Whoever reports a silent death reports it under the one id.
+        let made = region.identity();
+        identity.silent_death_id = made.silent_death_id;
+        identity.flags = made.flags;
+        region.set_identity(&identity);
+    }
     if identity.start_ticks.is_none() && cfg!(target_os = "linux") {
         global::warn("cannot read /proc: reports lack facts about the process");
     }
-    let Opened { region, spool, place } = state_dir::open(&settings, &identity);
+    let Opened { region, spool, place } = state_dir::open(&settings, &identity, own);
     let plan = Plan { place, ring_bytes: settings.ring_size, identity: identity.clone() };
     let recording = Arc::new(Recording::new(region, plan));
     detach_in_forked_children(&recording);
@@ -200,14 +212,14 @@ fn start(settings: Settings) -> Recorder {
     let sink = spool.map_or(Sink::Nothing, |spool| Sink::Spool(spool, limit));
     let publisher = Arc::new(Publisher::new(settings, identity, recording, sink));
     let reporter = Reporter::start(Arc::clone(&publisher));
-    hook::install(reporter::sink(&publisher, &reporter));
+    hook::install(reporter::sink(&publisher, &reporter, ledger));
     global::set_installed(Arc::clone(publisher.recording()));
     exit::register(publisher.clone(), reporter);
     Recorder { publisher }
 }
 
 /// Who this process is, and the settings that a later reader of its region needs.
-fn identity(settings: &Settings) -> Identity {
+pub(super) fn identity(settings: &Settings) -> Identity {
     Identity {
         release: settings.release.clone(),
         environment: settings.environment.clone(),

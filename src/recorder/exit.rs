@@ -2,7 +2,7 @@
 //!
 //! **Guarantee:** when `main` returns or `exit` is called, panics that are still being reported are
 //! waited for (for a bounded time), reports say whether the main thread's panic ended the process
-//! or was caught, the region is marked and its file removed. **Not noticed here:** `_exit`, an
+//! or was caught, the region is marked and its file removed (a monitor removes its own). **Not noticed here:** `_exit`, an
 //! abort, a signal: then the region stays, and says what happened.
 //!
 //! `exit` runs no destructors of Rust values, and a `Recorder` may be dropped long before the end:
@@ -34,6 +34,7 @@ fn at_exit(status: Option<i32>) {
     }
     region.mark_end(END_CLEAN);
     if let Some(path) = region.path()
+        && !region.is_guest()
         && !region.has_pending_panics()
         && !region.has_unkept_panics()
     {

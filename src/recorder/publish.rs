@@ -202,6 +202,7 @@ impl Publisher {
                 executable: executable.or_else(|| self.identity.executable.clone()),
                 server_name: server_name.or_else(|| self.identity.server_name.clone()),
                 usage,
+                ending: None,
             },
             durable: region.path().is_some(),
         }

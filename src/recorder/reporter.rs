@@ -154,10 +154,14 @@ impl Reporter {
 }
 
 /// The sink of the installed recorder: panics are handed to the reporter.
-pub(super) fn sink(publisher: &Arc<Publisher>, reporter: &Arc<Reporter>) -> Sink {
+pub(super) fn sink(
+    publisher: &Arc<Publisher>,
+    reporter: &Arc<Reporter>,
+    ledger: Option<Arc<Region>>,
+) -> Sink {
     let recording = Arc::clone(publisher.recording());
     let (publisher, reporter) = (Arc::clone(publisher), Arc::clone(reporter));
-    Sink { recording, carrier: Box::new(HandOver { publisher, reporter }) }
+    Sink { recording, carrier: Box::new(HandOver { publisher, reporter }), ledger }
 }
 
 /// Hands panics to the reporter's thread.
@@ -191,7 +195,7 @@ impl Carrier for HandOver {
 /// The sink of a recorder without a thread of its own: panics report themselves.
 pub(super) fn inline_sink(publisher: &Arc<Publisher>) -> Sink {
     let recording = Arc::clone(publisher.recording());
-    Sink { recording, carrier: Box::new(Inline(Arc::clone(publisher))) }
+    Sink { recording, carrier: Box::new(Inline(Arc::clone(publisher))), ledger: None }
 }
 
 /// Reports panics on the thread that panics.

@@ -13,7 +13,7 @@ use sentry::types::Uuid;
 
 use super::state_dir;
 use crate::deliver::{Spool, SpoolError};
-use crate::report::Report;
+use crate::report::{Envelope, Report};
 
 /// Where reports go.
 pub(super) enum Sink {
@@ -94,6 +94,29 @@ impl Sink {
             Sink::Memory(_) => true,
             Sink::Nothing => false,
         }
+    }
+
+    /// Whether a report of this id is kept, sent or not.
+    pub(super) fn contains(&self, id: Uuid) -> bool {
+        match self {
+            Sink::Spool(spool, _) => spool.contains(id),
+            Sink::Memory(_) | Sink::Nothing => self.still_waits(id),
+        }
+    }
+
+    /// Changes a report that another process made and that was not sent yet. One that cannot be read
+    /// or written stays as it is.
+    pub(super) fn amend(&self, id: Uuid, change: impl FnOnce(&mut Envelope)) {
+        let Sink::Spool(spool, _) = self else { return };
+        if !spool.is_waiting(id) {
+            return;
+        }
+        let read = spool.read(id).ok();
+        let Some(mut envelope) = read.and_then(|bytes| Envelope::parse(&bytes).ok()) else {
+            return;
+        };
+        change(&mut envelope);
+        let _ = spool.write(id, &envelope.to_bytes());
     }
 
     /// The events kept in memory.

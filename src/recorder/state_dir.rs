@@ -32,11 +32,12 @@ struct Candidate {
     makeshift: bool,
 }
 
-/// Opens region and spool in the first candidate that works, else in memory.
-pub(super) fn open(settings: &Settings, identity: &Identity) -> Opened {
+/// Opens spool and region in the first candidate that works, else in memory. A region that is there
+/// already is taken as it is.
+pub(super) fn open(settings: &Settings, identity: &Identity, mut made: Option<Region>) -> Opened {
     let mut failures = Vec::new();
     for candidate in candidates(settings.state_dir.as_deref(), &Surroundings::of_this_process()) {
-        match open_in(&candidate.path, settings, identity) {
+        match open_in(&candidate.path, settings, identity, &mut made) {
             Ok(opened) => {
                 warn_of(&failures, &candidate);
                 return opened;
@@ -51,8 +52,10 @@ pub(super) fn open(settings: &Settings, identity: &Identity) -> Opened {
          set LASTWORDS_STATE_DIR"
     ));
     let place = Place::Memory;
-    let region = Region::create(&place, settings.ring_size, identity)
-        .unwrap_or_else(|_| Region::on_heap(settings.ring_size, identity));
+    let region = made.unwrap_or_else(|| {
+        Region::create(&place, settings.ring_size, identity)
+            .unwrap_or_else(|_| Region::on_heap(settings.ring_size, identity))
+    });
     Opened { region, spool: None, place }
 }
 
@@ -68,7 +71,12 @@ fn warn_of(failures: &[OpenError], used: &Candidate) {
     }
 }
 
-fn open_in(dir: &Path, settings: &Settings, identity: &Identity) -> Result<Opened, OpenError> {
+fn open_in(
+    dir: &Path,
+    settings: &Settings,
+    identity: &Identity,
+    made: &mut Option<Region>,
+) -> Result<Opened, OpenError> {
     let failed = |what| OpenError { dir: dir.to_owned(), what };
     let spool =
         Spool::open(dir, settings.spool_limit).map_err(|error| failed(Failure::Spool(error)))?;
@@ -80,8 +88,11 @@ fn open_in(dir: &Path, settings: &Settings, identity: &Identity) -> Result<Opene
         return Err(failed(Failure::OnNetwork));
     }
     let place = Place::File(regions);
-    let region = Region::create(&place, settings.ring_size, identity)
-        .map_err(|error| failed(Failure::Region(error)))?;
+    let region = match made.take() {
+        Some(region) => region,
+        None => Region::create(&place, settings.ring_size, identity)
+            .map_err(|error| failed(Failure::Region(error)))?,
+    };
     Ok(Opened { region, spool: Some(spool), place })
 }
 

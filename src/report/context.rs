@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use sentry::protocol::{AppContext, Context, DeviceContext, OsContext, RuntimeContext, Value};
 
 use super::{Scene, cut, limits, mend};
-use crate::detect::{Crash, Runtime};
+use crate::detect::{Crash, Ending, Runtime, signal};
 
 /// Key of the context about the crashed process.
 pub const PROCESS: &str = "process";
@@ -93,7 +93,17 @@ impl Usage {
     /// The usage of this process so far.
     #[must_use]
     pub fn of_this_process() -> Usage {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        Usage::read("/proc/self/status")
+    }
+
+    /// The usage so far of another process; nothing where it is gone.
+    #[must_use]
+    pub fn of_process(pid: u32) -> Usage {
+        Usage::read(&format!("/proc/{pid}/status"))
+    }
+
+    fn read(path: &str) -> Usage {
+        let status = std::fs::read_to_string(path).unwrap_or_default();
         Usage {
             peak_memory: field(&status, "VmHWM:").map(kibibytes),
             memory: field(&status, "VmRSS:").map(kibibytes),
@@ -183,7 +193,16 @@ fn process(scene: &Scene) -> BTreeMap<String, Value> {
     put(&mut map, "uptime_seconds", uptime.map(seconds));
     put(&mut map, "peak_memory_bytes", process.usage.peak_memory.map(Value::from));
     put(&mut map, "executable", process.executable.as_deref().map(text));
+    map.extend(process.ending.map(ending));
     map
+}
+
+/// How a process ended, as a key of its context and its value.
+pub fn ending(ending: Ending) -> (String, Value) {
+    match ending {
+        Ending::Code(code) => ("exit_code".to_owned(), Value::from(code)),
+        Ending::Signal(number) => ("signal".to_owned(), Value::from(signal::name(number))),
+    }
 }
 
 fn lastwords(scene: &Scene) -> BTreeMap<String, Value> {

@@ -76,6 +76,14 @@ impl Envelope {
         self.items.push(Item { header, payload: json });
     }
 
+    /// Puts another event in the place of its event item, or adds one if it has none.
+    pub fn set_event(&mut self, json: Vec<u8>) {
+        match self.items.iter_mut().find(|item| item.ty() == "event") {
+            Some(item) => item.payload = json,
+            None => self.push_event(json),
+        }
+    }
+
     /// Adds an attachment.
     pub fn push_attachment(&mut self, attachment: &Attachment) {
         let mut header = Map::new();
@@ -83,6 +91,15 @@ impl Envelope {
         header.insert("filename".to_owned(), Value::from(attachment.filename.as_str()));
         header.insert("content_type".to_owned(), Value::from(attachment.content_type.as_str()));
         self.items.push(Item { header, payload: attachment.data.clone() });
+    }
+
+    /// Adds an attachment, in the place of an earlier one of the same name.
+    pub fn set_attachment(&mut self, attachment: &Attachment) {
+        let is_it = |item: &Item| {
+            item.ty() == "attachment" && item.filename() == Some(&attachment.filename)
+        };
+        self.items.retain(|item| !is_it(item));
+        self.push_attachment(attachment);
     }
 
     /// The id of the event it is about, if its header names one.

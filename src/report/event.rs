@@ -10,16 +10,19 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use sentry::protocol::{
-    ClientSdkInfo, Event, Exception, Mechanism, Stacktrace, Thread, ThreadId, Value,
+    ClientSdkInfo, Event, Exception, Mechanism, MechanismMeta, PosixSignal, Stacktrace, Value,
 };
 
 use super::context::{self, Machine};
+use super::thread::{self, Lacking};
 use super::{Scene, breadcrumbs, cut, fingerprint, frame, limits, mend};
 use crate::detect::{self, Runtime, Severity};
 
-/// Shapes the event, every field already mended but the whole not yet trimmed.
-pub fn event(scene: &Scene, machine: &Machine) -> Event<'static> {
+/// Shapes the event, every field already mended but the whole not yet trimmed; and what its type lacks
+/// for each of its threads.
+pub fn event(scene: &Scene, machine: &Machine) -> (Event<'static>, Vec<Lacking>) {
     let crash = &scene.crash;
+    let threads = thread::threads(crash);
     let mut mended = Vec::new();
     let mut event = Event {
         event_id: crash.event_id,
@@ -31,7 +34,7 @@ pub fn event(scene: &Scene, machine: &Machine) -> Event<'static> {
         timestamp: mend::timestamp(crash.time),
         fingerprint: Cow::Owned(fingerprint::fingerprint(crash)),
         exception: exceptions(crash).into(),
-        threads: threads(crash).into(),
+        threads: threads.values.into(),
         breadcrumbs: breadcrumbs(newest(scene)).into(),
         tags: tags(&scene.tags, &mut mended),
         release: whole("release", scene.release.as_deref(), mend::release, &mut mended),
@@ -64,7 +67,23 @@ pub fn event(scene: &Scene, machine: &Machine) -> Event<'static> {
     if !mended.is_empty() {
         note(&mut event, "mended", Value::from(mended));
     }
-    event
+    if threads.left_out > 0 {
+        note(&mut event, THREADS_LEFT_OUT, Value::from(threads.left_out));
+    }
+    (event, threads.lacking)
+}
+
+/// The key that counts the threads that an event has no room for.
+pub const THREADS_LEFT_OUT: &str = "threads_left_out";
+
+/// The number under `key` in the `lastwords` context, 0 if there is none.
+pub fn noted(event: &Event<'static>, key: &str) -> u64 {
+    match event.contexts.get(context::LASTWORDS) {
+        Some(sentry::protocol::Context::Other(map)) => {
+            map.get(key).and_then(Value::as_u64).unwrap_or(0)
+        }
+        _ => 0,
+    }
 }
 
 /// Writes something into the `lastwords` context.
@@ -111,8 +130,9 @@ fn exception(thrown: &detect::Exception, thread: Option<&detect::CrashedThread>)
     let frames = frame::frames(thrown);
     Exception {
         ty: cut::to_chars(&thrown.ty, limits::TYPE_CHARS),
-        value: Some(cut::to_chars(&thrown.value, limits::VALUE_CHARS)),
-        thread_id: thread.and_then(thread_id),
+        value: (!thrown.value.is_empty() || thrown.mechanism == detect::Mechanism::Panic)
+            .then(|| cut::to_chars(&thrown.value, limits::VALUE_CHARS)),
+        thread_id: thread.and_then(thread::id),
         stacktrace: (!frames.is_empty()).then(|| Stacktrace { frames, ..Stacktrace::default() }),
         mechanism: Some(mechanism(thrown)),
         ..Exception::default()
@@ -126,6 +146,10 @@ fn mechanism(thrown: &detect::Exception) -> Mechanism {
         let location = cut::to_chars(&location, limits::MECHANISM_DATA_CHARS);
         data.insert("location".to_owned(), Value::from(location));
     }
+    if let Some(started) = &thrown.created_by {
+        let started = cut::to_chars(&thread::created_by(started), limits::MECHANISM_DATA_CHARS);
+        data.insert("created_by".to_owned(), Value::from(started));
+    }
     if thrown.frames_elided > 0 {
         data.insert("frames_elided".to_owned(), Value::from(thrown.frames_elided));
     }
@@ -136,24 +160,29 @@ fn mechanism(thrown: &detect::Exception) -> Mechanism {
         detect::Mechanism::Abort => "abort",
         detect::Mechanism::Oom => "oom",
     };
-    Mechanism { ty: ty.to_owned(), handled: Some(false), data, ..Mechanism::default() }
+    let signal = thrown.signal.as_ref();
+    if let Some(address) = signal.and_then(|signal| signal.address) {
+        data.insert("address".to_owned(), Value::from(format!("{address:#x}")));
+    }
+    Mechanism {
+        ty: ty.to_owned(),
+        handled: Some(false),
+        // A signal's name says nothing of the place: the stack alone is to group by.
+        synthetic: (thrown.mechanism == detect::Mechanism::Signal).then_some(true),
+        data,
+        meta: MechanismMeta { signal: signal.and_then(posix), ..MechanismMeta::default() },
+        ..Mechanism::default()
+    }
 }
 
-/// What exception and thread have in common: the thread's id, else its name.
-fn thread_id(thread: &detect::CrashedThread) -> Option<ThreadId> {
-    let name = || thread.name.as_deref().map(|n| cut::to_chars(n, limits::THREAD_NAME_CHARS));
-    thread.id.map(ThreadId::Int).or_else(|| name().map(ThreadId::String))
-}
-
-fn threads(crash: &detect::Crash) -> Vec<Thread> {
-    let thread = crash.thread.iter().map(|thread| Thread {
-        id: thread_id(thread),
-        name: thread.name.as_deref().map(|n| cut::to_chars(n, limits::THREAD_NAME_CHARS)),
-        crashed: true,
-        current: true,
-        ..Thread::default()
-    });
-    thread.collect()
+/// A signal whose number is known.
+fn posix(signal: &detect::SignalInfo) -> Option<PosixSignal> {
+    Some(PosixSignal {
+        number: signal.number?,
+        code: signal.code.and_then(|code| i32::try_from(code).ok()),
+        name: Some(signal.name.clone()),
+        code_name: None,
+    })
 }
 
 fn tags(tags: &[(String, String)], mended: &mut Vec<String>) -> BTreeMap<String, String> {

@@ -24,7 +24,7 @@ pub fn fingerprint(crash: &Crash) -> Vec<Cow<'static, str>> {
     match place(exception) {
         Some(function) => vec![
             Cow::Borrowed(DEFAULT),
-            Cow::Owned(cut::to_chars(function, limits::FUNCTION_CHARS)),
+            Cow::Owned(cut::to_chars(&function, limits::FUNCTION_CHARS)),
         ],
         None => own(exception),
     }
@@ -32,14 +32,10 @@ pub fn fingerprint(crash: &Crash) -> Vec<Cow<'static, str>> {
 
 /// The innermost function of the program, or the file it is in where its name is not known; where
 /// none is the program's, the innermost function there is.
-fn place(exception: &Exception) -> Option<&str> {
+fn place(exception: &Exception) -> Option<String> {
     let own = exception.frames.iter().filter(|frame| frame.in_app);
-    let own = own.filter_map(|frame| function(frame).or(frame.file.as_deref())).next();
-    own.or_else(|| exception.frames.iter().find_map(function))
-}
-
-fn function(frame: &Frame) -> Option<&str> {
-    frame.function.as_deref().filter(|name| !name.is_empty())
+    let own = own.filter_map(|frame| frame.qualified().or_else(|| frame.file.clone())).next();
+    own.or_else(|| exception.frames.iter().find_map(Frame::qualified))
 }
 
 fn own(exception: &Exception) -> Vec<Cow<'static, str>> {
@@ -98,8 +94,8 @@ mod tests {
     #[test]
     fn the_programs_innermost_function_splits_the_default() {
         let stack = exception(&[("core::f", false), ("", true), ("a::b", true), ("a::c", true)]);
-        assert_eq!(place(&stack), Some("a::b"));
-        assert_eq!(place(&exception(&[("core::f", false)])), Some("core::f"));
+        assert_eq!(place(&stack).as_deref(), Some("a::b"));
+        assert_eq!(place(&exception(&[("core::f", false)])).as_deref(), Some("core::f"));
     }
 
     #[test]

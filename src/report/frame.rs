@@ -13,6 +13,11 @@ use sentry::protocol::{Addr, Frame};
 
 use crate::detect;
 
+/// The frames of a thread, oldest first.
+pub fn plain_frames(frames: &[detect::Frame]) -> Vec<Frame> {
+    frames.iter().rev().map(|f| frame(f, None)).collect()
+}
+
 /// The frames of an exception, oldest first; empty where there are none.
 pub fn frames(exception: &detect::Exception) -> Vec<Frame> {
     let located = located(&exception.frames, exception.location.as_ref());
@@ -28,9 +33,10 @@ pub fn frames(exception: &detect::Exception) -> Vec<Frame> {
 fn frame(frame: &detect::Frame, base: Option<&str>) -> Frame {
     Frame {
         function: non_empty(&frame.function),
+        symbol: non_empty(&frame.symbol),
         module: non_empty(&frame.module),
-        filename: frame.file.as_deref().map(|file| short(file, base).to_owned()),
-        abs_path: frame.file.clone().filter(|file| is_absolute(file)),
+        filename: short_name(frame, base).map(str::to_owned),
+        abs_path: frame.file.clone().filter(|file| short_name(frame, base) != Some(file)),
         lineno: frame.line.map(u64::from),
         colno: frame.column.map(u64::from),
         in_app: Some(frame.in_app),
@@ -99,6 +105,21 @@ fn base<'a>(frames: &'a [detect::Frame], located: &str) -> Option<&'a str> {
         .filter_map(|frame| frame.file.as_deref())
         .find(|file| is_absolute(file) && ends_with_path(file, located))
         .map(|file| &file[..file.len() - located.len()])
+}
+
+/// A frame's file as it is the same on every machine: for Go, whose directories are its packages,
+/// from the package on; the last directory and the file of a program's `main`.
+fn short_name<'a>(frame: &'a detect::Frame, base: Option<&str>) -> Option<&'a str> {
+    let file = frame.file.as_deref()?;
+    if !file.ends_with(".go") || !is_absolute(file) {
+        return Some(short(file, base));
+    }
+    let module = frame.module.as_deref().filter(|module| *module != "main");
+    let package = module.and_then(|module| file.rfind(&format!("/{module}/")));
+    let versioned = || file.find("/pkg/mod/").map(|at| at + "/pkg/mod".len());
+    let parent = || file[..file.rfind('/')?].rfind('/');
+    let from = package.or_else(versioned).or_else(parent);
+    Some(from.map_or(file, |at| &file[at + 1..]))
 }
 
 /// The part of a path that is the same on every machine.

@@ -19,31 +19,35 @@ mod frame;
 mod limits;
 mod mend;
 mod scene;
+mod thread;
 mod trim;
 
 use sentry::protocol::Event;
 use sentry::types::Uuid;
 use serde_json::{Value, json};
 
+use crate::detect::Ending;
+
 pub use breadcrumb::breadcrumbs;
 pub use context::Usage;
 pub use envelope::{Attachment, Envelope, EnvelopeError, Item};
-pub use scene::{ProcessInfo, Scene};
+pub use scene::{Place, ProcessInfo, Scene};
+use thread::Lacking;
 
 /// One report: an event and what goes with it.
 #[derive(Debug, Clone)]
 pub struct Report {
     event: Event<'static>,
     extras: Extras,
-    /// What is sent beside the event. No detector attaches anything yet.
+    /// What is sent beside the event: the raw end of standard error.
     pub attachments: Vec<Attachment>,
 }
 
 /// What the protocol knows and the typed event does not.
 #[derive(Debug, Clone, Default)]
 struct Extras {
-    /// Whether the crashed thread is the one that runs `main`.
-    main: Option<bool>,
+    /// For each thread.
+    threads: Vec<Lacking>,
 }
 
 /// Shapes a scene into a report.
@@ -55,9 +59,54 @@ pub fn build(scene: &Scene) -> Report {
     build_on(scene, context::Machine::this())
 }
 
+/// Adds to a report that another process made what only its monitor knows: how the process ended, if
+/// that was what the report is about, and what it printed. A report that has no event stays as it is.
+pub fn complete(envelope: &mut Envelope, ending: Option<Ending>, stderr: Option<&Attachment>) {
+    if let Some(ending) = ending
+        && let Ok(mut event) = envelope.event()
+    {
+        event.insert("level".to_owned(), Value::from(sentry::Level::Fatal.to_string()));
+        let process = event
+            .get_mut("contexts")
+            .and_then(|contexts| contexts.get_mut(context::PROCESS))
+            .and_then(Value::as_object_mut);
+        process.into_iter().for_each(|process| process.extend([context::ending(ending)]));
+        envelope.set_event(Value::Object(event).to_string().into_bytes());
+    }
+    if let Some(attachment) = stderr {
+        envelope.set_attachment(attachment);
+    }
+}
+
+/// Shapes the scene of a crash that was read from a text, which may come from any machine: nothing is
+/// said of this one. The `lastwords` context says where in the text it stands.
+#[must_use]
+pub fn build_from_text(scene: &Scene, place: Option<Place>) -> Report {
+    let mut report = build_on(scene, &context::Machine::default());
+    let Event { contexts, .. } = &mut report.event;
+    contexts.retain(|key, _| [context::PROCESS, context::LASTWORDS, "runtime"].contains(&&**key));
+    if let Some(sentry::protocol::Context::Other(process)) = contexts.get_mut(context::PROCESS) {
+        process.remove("pid");
+        if process.is_empty() {
+            contexts.remove(context::PROCESS);
+        }
+    }
+    let ours = [("version", Value::from(env!("CARGO_PKG_VERSION")))];
+    let trimmed = |key: &str| ["trimmed", "mended", event::THREADS_LEFT_OUT].contains(&key);
+    if let Some(sentry::protocol::Context::Other(map)) = contexts.get_mut(context::LASTWORDS) {
+        map.retain(|key, _| trimmed(key) || key == "breadcrumbs_trimmed");
+        map.extend(ours.map(|(key, value)| (key.to_owned(), value)));
+        if let Some(Place { lines, bytes }) = place {
+            map.insert("lines".to_owned(), json!([lines.0, lines.1]));
+            map.insert("bytes".to_owned(), json!([bytes.0, bytes.1]));
+        }
+    }
+    report
+}
+
 fn build_on(scene: &Scene, machine: &context::Machine) -> Report {
-    let event = event::event(scene, machine);
-    let extras = Extras { main: scene.crash.thread.as_ref().map(|thread| thread.main) };
+    let (event, threads) = event::event(scene, machine);
+    let extras = Extras { threads };
     let mut report = Report { event, extras, attachments: Vec::new() };
     report.trim();
     report
@@ -71,7 +120,7 @@ impl Report {
     }
 
     /// The event as the SDK's type. A few fields that the type lacks are in
-    /// [`to_json`](Self::to_json) only: `threads.values[].main` and the ids that chain exceptions.
+    /// [`to_json`](Self::to_json) only: `main` and `state` of threads, and the ids that chain exceptions.
     #[must_use]
     pub fn event(&self) -> &Event<'static> {
         &self.event
@@ -132,13 +181,15 @@ fn render(event: &Event<'static>, extras: &Extras) -> Value {
     // The types leave out their defaults, but a reader of the file should not have to know them.
     json["level"] = Value::from(event.level.to_string());
     each(&mut json, "breadcrumbs", |_, crumb| explicit(crumb));
-    if let Some(main) = extras.main {
-        each(&mut json, "threads", |_, thread| {
-            if thread["crashed"] == Value::Bool(true) {
-                thread["main"] = Value::Bool(main);
-            }
-        });
-    }
+    each(&mut json, "threads", |index, thread| {
+        let Some(Lacking { main, state }) = extras.threads.get(index) else { return };
+        if let Some(main) = main {
+            thread["main"] = Value::from(*main);
+        }
+        if let Some(state) = state {
+            thread["state"] = Value::from(state.as_str());
+        }
+    });
     if event.exception.values.len() > 1 {
         chain(&mut json, event.exception.values.len());
     }

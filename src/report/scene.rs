@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::context::Usage;
-use crate::detect::Crash;
+use crate::detect::{Crash, Ending};
 use crate::record::{Breadcrumb, Losses};
 
 /// A crash and all that is known around it.
@@ -29,6 +29,33 @@ pub struct Scene {
     pub durable: bool,
 }
 
+impl Scene {
+    /// The scene of a crash that was read from text, on whatever machine it was written.
+    #[must_use]
+    pub fn of_text(crash: Crash, breadcrumbs: Vec<Breadcrumb>, ending: Option<Ending>) -> Scene {
+        Scene {
+            crash,
+            breadcrumb_limit: breadcrumbs.len(),
+            breadcrumbs,
+            losses: Losses::default(),
+            tags: Vec::new(),
+            release: None,
+            environment: String::new(),
+            process: ProcessInfo { ending, ..ProcessInfo::default() },
+            durable: false,
+        }
+    }
+}
+
+/// Where a crash stands in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its first and its last line, from 1.
+    pub lines: (u64, u64),
+    /// Its first byte, from 0, and the one behind its last.
+    pub bytes: (u64, u64),
+}
+
 /// The process that crashed.
 #[derive(Debug, Clone, Default)]
 pub struct ProcessInfo {
@@ -42,4 +69,6 @@ pub struct ProcessInfo {
     pub server_name: Option<String>,
     /// Its memory, measured before the report itself took any.
     pub usage: Usage,
+    /// How it ended, where this crash is what it ended of and its end is known.
+    pub ending: Option<Ending>,
 }

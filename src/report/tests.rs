@@ -108,6 +108,7 @@ pub(super) fn scene() -> Scene {
             executable: Some("/usr/bin/service".to_owned()),
             server_name: Some("host-1".to_owned()),
             usage: Usage { peak_memory: Some(3 << 20), memory: Some(2 << 20) },
+            ending: None,
         },
         durable: true,
     }
@@ -377,6 +378,7 @@ prop_compose! {
                 executable,
                 server_name,
                 usage: Usage::of_this_process(),
+                ending: None,
             },
             ..base
         }

@@ -3,10 +3,11 @@
 //! [`fields`] cuts each field to its own limit. [`whole`] then brings the event item under
 //! [`limits::EVENT_BYTES`], in this order, each step only if the one before did not suffice:
 //!
+//! 0. Other threads, the least telling first, until 16 are left.
 //! 1. The oldest breadcrumbs, until the newest 10 are left.
 //! 2. The frames' details: absolute paths, addresses and columns of every stack.
 //! 3. The stacks of the chained exceptions; the one the event is about keeps its own.
-//! 4. The frames of that stack but the oldest 10 and the newest 40.
+//! 4. The other threads, all of them, and the frames of that stack but the oldest 10 and the newest 40.
 //! 5. The breadcrumbs' data, and their messages beyond 512 characters.
 //! 6. The tags but the first 50 in the alphabet.
 //! 7. The exceptions' values beyond 1024 characters.
@@ -17,14 +18,18 @@
 //! What is left after the last step is below the limit whatever the scene was. Never touched:
 //! event id, level, time, release, environment, the exceptions' types, the newest breadcrumbs'
 //! messages within the limits above. The `lastwords` context says in `trimmed` which steps were
-//! taken, and in `breadcrumbs_trimmed` how many breadcrumbs went.
+//! taken, in `breadcrumbs_trimmed` how many breadcrumbs went, and in `threads_left_out` how many threads.
 
 use sentry::protocol::{Event, Frame, Stacktrace, Value};
 
+use super::event::THREADS_LEFT_OUT;
 use super::{Extras, cut, event, limits, render};
 
 /// How many breadcrumbs step 1 leaves.
 const FLOOR_BREADCRUMBS: usize = 10;
+
+/// How many other threads step 0 leaves.
+const FLOOR_THREADS: usize = 16;
 
 /// Bytes kept free for the notes in the `lastwords` context.
 const NOTES: usize = 512;
@@ -50,17 +55,24 @@ pub fn fields(event: &mut Event<'static>) {
         cut::optional(&mut crumb.message, limits::CRUMB_MESSAGE_CHARS);
         cut::optional(&mut crumb.category, limits::CRUMB_CATEGORY_CHARS);
     }
+    for thread in &mut event.threads.values {
+        thread.stacktrace.iter_mut().for_each(frames_within_limits);
+    }
     for exception in &mut event.exception.values {
         cut::field(&mut exception.ty, limits::TYPE_CHARS);
         cut::optional(&mut exception.value, limits::VALUE_CHARS);
-        let Some(stack) = &mut exception.stacktrace else { continue };
-        keep_ends(stack, limits::FRAMES_OLDEST, limits::FRAMES_NEWEST);
-        for frame in &mut stack.frames {
-            cut::optional(&mut frame.function, limits::FUNCTION_CHARS);
-            cut::optional(&mut frame.module, limits::MODULE_CHARS);
-            cut::optional(&mut frame.filename, limits::PATH_CHARS);
-            cut::optional(&mut frame.abs_path, limits::PATH_CHARS);
-        }
+        exception.stacktrace.iter_mut().for_each(frames_within_limits);
+    }
+}
+
+fn frames_within_limits(stack: &mut Stacktrace) {
+    keep_ends(stack, limits::FRAMES_OLDEST, limits::FRAMES_NEWEST);
+    for frame in &mut stack.frames {
+        cut::optional(&mut frame.function, limits::FUNCTION_CHARS);
+        cut::optional(&mut frame.symbol, limits::FUNCTION_CHARS);
+        cut::optional(&mut frame.module, limits::MODULE_CHARS);
+        cut::optional(&mut frame.filename, limits::PATH_CHARS);
+        cut::optional(&mut frame.abs_path, limits::PATH_CHARS);
     }
 }
 
@@ -72,7 +84,11 @@ pub fn whole(event: &mut Event<'static>, extras: &Extras) {
         return;
     }
     let mut taken = Vec::new();
-    let dropped = oldest_breadcrumbs(event, size - target);
+    if drop_threads(event, size - target, FLOOR_THREADS) {
+        taken.push(Value::from("threads"));
+        size = json_len(event, extras);
+    }
+    let dropped = oldest_breadcrumbs(event, size.saturating_sub(target));
     if dropped > 0 {
         taken.push(Value::from("breadcrumbs"));
         event::note(event, "breadcrumbs_trimmed", Value::from(dropped));
@@ -87,6 +103,25 @@ pub fn whole(event: &mut Event<'static>, extras: &Extras) {
         size = json_len(event, extras);
     }
     event::note(event, "trimmed", Value::from(taken));
+}
+
+/// Step 0: drops the least telling of the other threads, which stand last, that together make up
+/// `excess` bytes, but leaves `floor` of them; whether any went.
+fn drop_threads(event: &mut Event<'static>, excess: usize, floor: usize) -> bool {
+    let threads = &mut event.threads.values;
+    let crashed = threads.iter().filter(|thread| thread.crashed).count();
+    let (mut freed, before) = (0usize, threads.len());
+    while freed < excess && threads.len() > crashed + floor {
+        let Some(thread) = threads.pop() else { break };
+        let len = serde_json::to_vec(&thread).map_or(0, |json| json.len());
+        freed = freed.saturating_add(len + 1);
+    }
+    let gone = (before - threads.len()) as u64;
+    if gone > 0 {
+        let noted = event::noted(event, THREADS_LEFT_OUT);
+        event::note(event, THREADS_LEFT_OUT, Value::from(noted.saturating_add(gone)));
+    }
+    gone > 0
 }
 
 /// Step 1: drops the oldest breadcrumbs that together make up `excess` bytes; says how many.
@@ -114,6 +149,7 @@ fn frame_details(event: &mut Event<'static>) {
 
 fn strip(frame: &mut Frame) {
     frame.abs_path = None;
+    frame.symbol = None;
     frame.instruction_addr = None;
     frame.symbol_addr = None;
     frame.colno = None;
@@ -129,6 +165,7 @@ fn chained_stacks(event: &mut Event<'static>) {
 }
 
 fn middle_frames(event: &mut Event<'static>) {
+    drop_threads(event, usize::MAX, 0);
     for stack in event.exception.values.iter_mut().filter_map(|e| e.stacktrace.as_mut()) {
         keep_ends(stack, 10, 40);
     }
@@ -166,7 +203,7 @@ fn additions(event: &mut Event<'static>) {
 }
 
 /// Keeps the `oldest` first and the `newest` last frames and says which are gone.
-fn keep_ends(stack: &mut Stacktrace, oldest: usize, newest: usize) {
+pub fn keep_ends(stack: &mut Stacktrace, oldest: usize, newest: usize) {
     let count = stack.frames.len();
     if count <= oldest + newest {
         return;

@@ -1,0 +1,67 @@
+//! The monitor above this process, if there is one.
+//!
+//! **Guarantee:** a process records in its monitor's region only if the monitor is its parent and no
+//! other process does; every other process below the monitor makes a region of its own, and only
+//! notes its panics in the monitor's ledger. What a variable says that makes no sense is passed over:
+//! the process is then like any other. **Lost:** with a monitor of another version, whose region is
+//! laid out differently, the ledger: a panic may be reported by both.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::{Flags, TABLE};
+use crate::record::Region;
+
+/// Names the region that the monitor made for its child.
+pub(crate) const REGION: &str = "LASTWORDS_REGION";
+/// Names the monitor by its process id, as its child sees it.
+pub(crate) const MONITOR: &str = "LASTWORDS_MONITOR";
+
+/// The monitor above this process.
+pub(super) struct Above {
+    /// The monitor's region, for its ledger.
+    pub(super) ledger: Arc<Region>,
+    /// The same region, for this process to record in, if it may.
+    pub(super) own: Option<Region>,
+}
+
+/// Looks for it.
+pub(super) fn find() -> Option<Above> {
+    let ledger = ledger()?;
+    let path = ledger.path().filter(|_| is_our_parent());
+    let own = path.and_then(|path| Region::open(path).ok()).filter(Region::take_over);
+    Some(Above { ledger, own })
+}
+
+/// The region of the monitor above, for its ledger alone.
+pub(super) fn ledger() -> Option<Arc<Region>> {
+    let path = PathBuf::from(std::env::var_os(REGION).filter(|path| !path.is_empty())?);
+    Region::open(&path).ok().map(Arc::new)
+}
+
+#[cfg(unix)]
+fn is_our_parent() -> bool {
+    let monitor = std::env::var(MONITOR).ok().and_then(|pid| pid.parse::<i32>().ok());
+    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+    monitor.is_some() && monitor == parent
+}
+
+#[cfg(not(unix))]
+fn is_our_parent() -> bool {
+    false
+}
+
+impl Above {
+    /// The flags that the operator gave to the monitor, for a process that records in its region.
+    pub(super) fn flags(&self) -> Flags {
+        let mut flags = Flags::default();
+        let Some(region) = &self.own else { return flags };
+        for (name, value) in region.identity().flags {
+            let setting = TABLE.iter().find(|s| s.flag.is_some_and(|flag| flag.name == name));
+            if let Some(setting) = setting {
+                flags.push(setting.key, value);
+            }
+        }
+        flags
+    }
+}

@@ -1,0 +1,114 @@
+//! Which crashes in the child's output are reported by somebody else: by the panic hook of a process
+//! below, or by a monitor below.
+//!
+//! **Guarantee:** a process below that writes its entry in the ledger before it prints anything has
+//! its print dropped, so that one panic is one event. **Lost:** nothing is dropped on likeness
+//! alone: a panic that was printed twice, with one entry, is reported once by each.
+
+use std::sync::Arc;
+
+use sentry::types::Uuid;
+
+use crate::detect::{Crash, Exception};
+use crate::record::{LedgerEntry, LedgerKind, Region, hash, hash_message, hash_place};
+
+/// The entries of the monitor's own ledger that no print was matched with yet.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    /// Number of the last entry that was read.
+    read: u64,
+    open: Vec<LedgerEntry>,
+    /// Event ids of all panics reported below, each with the process that reports it.
+    reported: Vec<(Uuid, u32)>,
+}
+
+/// Most entries kept: as many as a ledger has.
+const MOST: usize = 64;
+
+impl Claims {
+    /// Reads what is new in the ledger.
+    pub(super) fn read(&mut self, region: &Region) {
+        for (number, entry) in region.ledger_after(self.read) {
+            self.read = number;
+            if entry.kind == LedgerKind::Panic {
+                self.reported.push((Uuid::from_bytes(entry.event_id), entry.pid));
+            }
+            self.open.push(entry);
+        }
+        self.open.drain(..self.open.len().saturating_sub(MOST));
+        self.reported.drain(..self.reported.len().saturating_sub(MOST));
+    }
+
+    /// Takes the entry about `crash`, if there is one: the id under which it is reported.
+    pub(super) fn take(&mut self, crash: &Crash) -> Option<Uuid> {
+        let text = self
+            .take_first(|entry| entry.kind == LedgerKind::Text && entry.place == hash_crash(crash));
+        // The later panics of one death have entries of their own.
+        let panics = crash.exceptions.iter().map(|exception| {
+            let taken = self.take_first(|entry| is_panic(entry, crash, exception));
+            taken.map(|entry| entry.event_id)
+        });
+        let panics: Vec<_> = panics.collect();
+        let first = text.map(|entry| entry.event_id).or(panics.into_iter().flatten().next());
+        first.map(Uuid::from_bytes)
+    }
+
+    fn take_first(&mut self, is_it: impl Fn(&LedgerEntry) -> bool) -> Option<LedgerEntry> {
+        let at = self.open.iter().position(is_it)?;
+        Some(self.open.remove(at))
+    }
+
+    /// The ids under which process `pid` reports its panics, oldest first.
+    pub(super) fn reported_by(&self, pid: u32) -> impl Iterator<Item = Uuid> + '_ {
+        self.reported.iter().filter(move |(_, by)| *by == pid).map(|(id, _)| *id)
+    }
+}
+
+/// Whether an entry of a panic hook is about `exception`: the place is the same, and the thread or,
+/// where it is not printed, the message.
+fn is_panic(entry: &LedgerEntry, crash: &Crash, exception: &Exception) -> bool {
+    let Some(place) = &exception.location else { return false };
+    if entry.kind != LedgerKind::Panic
+        || entry.place != hash_place(&place.file, place.line, place.column)
+    {
+        return false;
+    }
+    match crash.thread.as_ref().and_then(|thread| thread.id) {
+        Some(id) if entry.thread != 0 => id == entry.thread,
+        _ => entry.message == hash_message(exception.value.as_bytes()),
+    }
+}
+
+/// What two monitors that read the same text say of it.
+fn hash_crash(crash: &Crash) -> u64 {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for exception in &crash.exceptions {
+        let top = exception.frames.first().and_then(|frame| frame.function.as_deref());
+        let place = exception.location.as_ref().map_or("", |place| &place.file);
+        let texts = [&exception.ty, &exception.value, top.unwrap_or_default(), place];
+        parts.extend(texts.map(str::as_bytes));
+    }
+    hash(&parts)
+}
+
+/// The monitor above this one.
+pub(super) struct Upward(Option<Arc<Region>>);
+
+impl Upward {
+    pub(super) fn new(region: Option<Arc<Region>>) -> Upward {
+        Upward(region)
+    }
+
+    /// Says that `crash`, whose print it reads too, is reported below.
+    pub(super) fn note(&self, crash: &Crash) {
+        let Some(region) = &self.0 else { return };
+        region.note_in_ledger(&LedgerEntry {
+            event_id: crash.event_id.into_bytes(),
+            kind: LedgerKind::Text,
+            pid: std::process::id(),
+            thread: 0,
+            place: hash_crash(crash),
+            message: 0,
+        });
+    }
+}

@@ -1,0 +1,138 @@
+//! The monitor's own reports: published as soon as a crash is known, corrected until the end.
+//!
+//! **Guarantee:** a report is in `waiting/` before anything else is done with its crash, and what is
+//! learned later (another panic of the same death, whether the process survived it, how it ended)
+//! takes its place under the same id. **Lost:** corrections of all but the last [`MOST_HELD`] reports.
+
+use std::time::{Duration, Instant};
+
+use sentry::types::Uuid;
+
+use crate::detect::{Crash, Ending, Family, Runtime, Severity, exit};
+use crate::recorder::publish::SETTLED;
+use crate::report::Scene;
+
+/// How many reports can still be corrected.
+const MOST_HELD: usize = 16;
+
+/// How long before its end a process printed a panic that an abort is about.
+pub(super) const JUST_BEFORE: Duration = Duration::from_secs(2);
+
+/// A report that may still be corrected.
+pub(super) struct Held {
+    pub(super) scene: Scene,
+    since: Instant,
+    /// Whether it was looked at once it was [`SETTLED`].
+    settled: bool,
+}
+
+/// The reports of one run.
+#[derive(Default)]
+pub(super) struct Reports(Vec<Held>);
+
+impl Reports {
+    /// Takes a report, in place of an earlier one of the same id.
+    pub(super) fn put(&mut self, scene: Scene) {
+        self.0.retain(|held| held.scene.crash.event_id != scene.crash.event_id);
+        if self.0.len() == MOST_HELD {
+            self.0.remove(0);
+        }
+        self.0.push(Held { scene, since: Instant::now(), settled: false });
+    }
+
+    /// The report of this id.
+    pub(super) fn get(&self, id: Uuid) -> Option<&Held> {
+        self.0.iter().find(|held| held.scene.crash.event_id == id)
+    }
+
+    /// Removes the reports of which `is_taken` says that somebody else makes them.
+    pub(super) fn withdraw(&mut self, mut is_taken: impl FnMut(&Crash) -> bool) -> Vec<Uuid> {
+        let taken: Vec<Uuid> = self
+            .0
+            .iter()
+            .map(|held| &held.scene.crash)
+            .filter(|crash| is_taken(crash))
+            .map(|crash| crash.event_id)
+            .collect();
+        self.0.retain(|held| !taken.contains(&held.scene.crash.event_id));
+        taken
+    }
+
+    /// When the next one is to be settled.
+    pub(super) fn next_settling(&self) -> Option<Instant> {
+        self.0.iter().filter(|held| !held.settled).map(|held| held.since + SETTLED).min()
+    }
+
+    /// Settles those whose time has come while the process goes on: a panic that it survived took a
+    /// thread, or was caught. The ids of those that say something else now.
+    pub(super) fn settle(&mut self) -> Vec<Uuid> {
+        let mut changed = Vec::new();
+        for held in self.0.iter_mut().filter(|held| !held.settled) {
+            if held.since.elapsed() < SETTLED {
+                continue;
+            }
+            held.settled = true;
+            let crash = &mut held.scene.crash;
+            // What another runtime calls fatal ended its process, which was not the one watched.
+            if crash.runtime == Runtime::Rust && crash.severity == Severity::Fatal {
+                crash.severity = Severity::Error;
+                changed.push(crash.event_id);
+            }
+        }
+        changed
+    }
+
+    /// Says how the process ended; whether one of the reports is about that.
+    pub(super) fn end(&mut self, ending: Ending) -> bool {
+        let last = self.0.len().saturating_sub(1);
+        let mut explained = false;
+        for (index, held) in self.0.iter_mut().enumerate() {
+            let is_last = index == last;
+            let crash = &mut held.scene.crash;
+            let explains = is_last && explains(crash, held.since, ending);
+            if explains {
+                crash.severity = Severity::Fatal;
+                held.scene.process.ending = Some(ending);
+                explained = true;
+            } else if crash.runtime == Runtime::Rust && ending == Ending::Code(0) {
+                crash.severity = Severity::Error;
+            }
+        }
+        explained
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Held> {
+        self.0.iter_mut()
+    }
+}
+
+/// The exit status of a Rust program whose `main` panicked, from the standard library's runtime.
+const PANICKED: i32 = 101;
+/// The exit status of a Go program that panicked, from its runtime's `panic.go`.
+const GO_PANICKED: i32 = 2;
+
+/// Whether a crash printed at `since` is what the process ended of.
+fn explains(crash: &Crash, since: Instant, ending: Ending) -> bool {
+    let is_main = crash.thread.as_ref().is_some_and(|thread| thread.main);
+    match (ending, crash.runtime) {
+        (Ending::Code(0), _) => false,
+        (Ending::Code(code), Runtime::Go) => code == GO_PANICKED,
+        (Ending::Code(code), Runtime::Rust) => code == PANICKED && is_main,
+        (Ending::Code(_), _) => false,
+        (Ending::Signal(number), _) => {
+            let signal = crash.exceptions.first().and_then(|e| e.signal.as_ref());
+            let same = signal.is_some_and(|signal| signal.number == Some(number));
+            let fatal = crash.severity == Severity::Fatal;
+            same || exit::is_abort(ending) && (fatal || since.elapsed() < JUST_BEFORE)
+        }
+    }
+}
+
+/// Whether a panic that the process itself reported is what it ended of.
+pub(super) fn panic_explains(family: &Family<'_>, ending: Ending) -> bool {
+    let fatal = family.severity() == Severity::Fatal;
+    match ending {
+        Ending::Code(code) => code == PANICKED && family.first().main,
+        Ending::Signal(_) => exit::is_abort(ending) && (fatal || family.is_younger(JUST_BEFORE)),
+    }
+}
