@@ -1,8 +1,8 @@
 //! The `lastwords` command: reads the reports that processes left behind.
 //!
-//! It never changes what it reads. Whatever bytes a report holds, it ends with one of the
-//! [exit codes](cli::exit), never with a panic, and no control character of a report reaches the
-//! terminal.
+//! It never changes what it reads. Whatever bytes a report or a log holds, it ends with one of its exit
+//! codes, never with a panic, and no control character of theirs reaches the terminal. `run` is a
+//! monitor and nothing else: it exits as the command it watches.
 mod cli;
 
 use std::process::ExitCode;
@@ -12,7 +12,5 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(usage) => return usage.print(),
     };
-    let mut out = cli::Output::stdout(args.color);
-    let outcome = cli::run(&args, &mut out);
-    cli::exit::conclude(outcome, out)
+    cli::run(&args)
 }

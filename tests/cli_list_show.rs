@@ -54,7 +54,7 @@ fn show_reads_other_runtimes_too() {
     let spool = Spool::with_two();
     insta::assert_snapshot!("show_go", spool.prints(&["show", "77AA"], "100"));
     let full = spool.prints(&["show", "77aa", "--full"], "100");
-    assert!(full.contains("thread 'goroutine 7'  chan receive\n  main.poll"), "{full}");
+    assert!(full.contains("goroutine 7  chan receive\n    main.poll"), "{full}");
 }
 
 #[test]
@@ -228,6 +228,10 @@ fn help_says_what_there_is() {
         ("help_list_long", &["list", "--help"]),
         ("help_show_short", &["show", "-h"]),
         ("help_show_long", &["show", "--help"]),
+        ("help_run_short", &["run", "-h"]),
+        ("help_run_long", &["run", "--help"]),
+        ("help_parse_short", &["parse", "-h"]),
+        ("help_parse_long", &["parse", "--help"]),
     ] {
         let output = run(lastwords().args(args));
         assert!(output.status.success(), "{}", told(&output));

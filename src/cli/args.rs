@@ -1,18 +1,21 @@
 //! The command line: every option with its help, its accepted forms and its default in one place.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use lastwords::supervise::{PtyMode, Rewrites};
 
 use super::exit;
+use super::settings::SettingFlags;
 
-/// The flight recorder of a process: read the reports that crashed programs left behind
+/// The flight recorder of a process: run programs under watch, and read the reports of their deaths
 ///
-/// A program that records with lastwords leaves one report of its death in a spool on this machine:
-/// what it died of, where, and its last log lines. Reports are read here whether or not they have
-/// been sent anywhere.
+/// A program that records with lastwords, or that runs under `lastwords run`, leaves one report of its
+/// death in a spool on this machine: what it died of, where, and its last log lines. Reports are read
+/// here whether or not they have been sent anywhere.
 #[derive(Debug, Parser)]
 #[command(
     name = "lastwords",
@@ -56,6 +59,8 @@ const AFTER_HELP: &str = "Exit codes: 0 done, 1 not found or failed, 2 wrong usa
 
 const AFTER_LONG_HELP: &str = "\
 Examples:
+  lastwords run -- alpha --port 7  run a program and report how it dies
+  lastwords parse crash.log        the crashes in a log
   lastwords list                   what died here, newest first
   lastwords show                   the latest report
   lastwords show 3f2a              the report whose id begins with 3f2a
@@ -64,7 +69,8 @@ Examples:
 Exit codes:
   0  done; an empty spool is no failure
   1  not found, or failed
-  2  wrong usage, nothing was done";
+  2  wrong usage, nothing was done
+  `run` exits as its command does";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -81,6 +87,121 @@ pub enum Command {
     /// standing out, and the last log lines with their time before the crash. Source code is shown
     /// where its files are there. Times are UTC.
     Show(ShowArgs),
+    /// Run a command and report how it dies
+    ///
+    /// The command runs as if nobody watched: standard input and output are its own, standard error
+    /// is passed on as it comes, signals reach it, and lastwords exits as it exits (128+N if signal N
+    /// ended it). Its lines on standard error become the breadcrumbs of its reports; crash output of
+    /// Go and Rust is recognised there, and a death by a fault, an abort or SIGKILL is reported even
+    /// if nothing was printed.
+    Run(RunArgs),
+    /// Read crash output from a file or standard input
+    ///
+    /// Every crash in it is shown as `lastwords show` shows a report, with the lines before it as
+    /// breadcrumbs. How the process ended decides where the text alone does not. Exit codes: 0 a
+    /// crash was found, 1 none, 2 wrong usage, or the input could not be read.
+    Parse(ParseArgs),
+}
+
+/// Options of `lastwords run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = RUN_AFTER, override_usage = "lastwords run [OPTIONS] -- COMMAND [ARG...]")]
+pub struct RunArgs {
+    /// Give the command a process group of its own, and signal all of it
+    ///
+    /// The command leads a session or a group, with the terminal if there is one. Signals go to the
+    /// whole group, and what is left of it when the command has ended is terminated.
+    #[arg(long, help_heading = "Process")]
+    pub group: bool,
+
+    /// Whether the command's standard error is a terminal: auto, always or never
+    ///
+    /// `auto` gives it one where ours is.
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Process")]
+    pub pty: PtyMode,
+
+    /// Forward signal TO where signal FROM comes; 0 drops it
+    ///
+    /// Signals are names or numbers: `--rewrite TERM:QUIT`, `--rewrite 15:3`, `--rewrite HUP:0`. The
+    /// option may be repeated.
+    #[arg(long, value_name = "FROM:TO", help_heading = "Process")]
+    pub rewrite: Vec<Rewrites>,
+
+    /// The settings.
+    #[command(flatten)]
+    pub settings: SettingFlags,
+
+    /// The command and its arguments
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, required = true, num_args = 1..)]
+    pub command: Vec<OsString>,
+}
+
+const RUN_AFTER: &str = "\
+Exit codes: the command's own; 128+N if signal N ended it; 127 not found, 126 cannot be run,
+125 a fault of lastwords, 2 wrong usage";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  lastwords run -- dgraph alpha --my=host:7080
+  lastwords run --release alpha@24.1.0 --edition oss --tag-subcommand dgraph -- dgraph alpha
+  lastwords run --rewrite TERM:QUIT -- nginx
+
+Exit codes: the command's own; 128+N if signal N ended it; 127 not found, 126 cannot be run,
+125 a fault of lastwords, 2 wrong usage";
+
+/// Options of `lastwords parse`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = PARSE_EXAMPLES)]
+pub struct ParseArgs {
+    /// File to read; standard input if there is none, or if it is `-`
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    /// Print one JSON object per crash and line: the event as it would be sent
+    ///
+    /// The context `lastwords` says where the crash stands: `lines` (first and last, from 1) and
+    /// `bytes` (from 0, the end not included).
+    #[arg(long, help_heading = "Output", conflicts_with = "full")]
+    pub json: bool,
+
+    /// Fold nothing: every frame, every thread, every line of a long message
+    #[arg(long, help_heading = "Output")]
+    pub full: bool,
+
+    /// How many lines before each crash are shown as breadcrumbs: a number or `all` (1000)
+    #[arg(long, value_name = "N", default_value = "100", help_heading = "Output")]
+    pub breadcrumbs: Count,
+
+    /// The status that the process exited with
+    #[arg(long, value_name = "N", conflicts_with = "signal", help_heading = "How it ended")]
+    pub exit_code: Option<i32>,
+
+    /// The signal that ended the process, by name or number
+    #[arg(long, value_name = "NAME", help_heading = "How it ended")]
+    pub signal: Option<Signal>,
+}
+
+const PARSE_EXAMPLES: &str = "\
+Examples:
+  lastwords parse crash.log
+  journalctl -u alpha -o cat | lastwords parse
+  lastwords parse --json --exit-code 2 stderr.txt | jq .exception
+
+Exit codes: 0 a crash was found, 1 none was found, 2 wrong usage or an input that
+cannot be read";
+
+/// A signal by name or number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signal(pub i32);
+
+impl FromStr for Signal {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        lastwords::detect::signal::number(text)
+            .map(Self)
+            .ok_or("expected a signal by name or number, such as SIGSEGV, SEGV or 11")
+    }
 }
 
 /// Options of `lastwords list`.
@@ -114,6 +235,10 @@ pub struct ShowArgs {
     /// Print the event as it is sent, one JSON object on one line
     #[arg(long, help_heading = "Output", conflicts_with_all = ["full", "breadcrumbs"])]
     pub json: bool,
+
+    /// Print the raw end of standard error instead, escaped where a terminal would obey it
+    #[arg(long, help_heading = "Output", conflicts_with_all = ["json", "full", "breadcrumbs"])]
+    pub stderr: bool,
 
     /// Fold nothing: every frame, every thread, every line of a long message
     #[arg(long, help_heading = "Output")]
@@ -187,7 +312,10 @@ pub struct Usage(clap::Error);
 impl Args {
     /// Reads this process's arguments.
     pub fn from_command_line() -> Result<Self, Usage> {
-        Self::try_parse().map_err(Usage)
+        let variables = format!("{RUN_EXAMPLES}\n\n{}", lastwords::config::help());
+        let command = Self::command().mut_subcommand("run", |run| run.after_long_help(variables));
+        let parsed = command.try_get_matches().and_then(|m| Self::from_arg_matches(&m));
+        parsed.map_err(Usage)
     }
 }
 
@@ -210,8 +338,6 @@ impl Usage {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

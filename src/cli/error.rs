@@ -42,6 +42,18 @@ pub enum Error {
         /// Why not.
         source: Unreadable,
     },
+    /// The input could not be read.
+    Input {
+        /// What was read, in words.
+        name: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A report has no raw standard error with it.
+    NoStderr {
+        /// Its file.
+        path: PathBuf,
+    },
     /// Standard output could not be written.
     Output(io::Error),
 }
@@ -66,6 +78,11 @@ impl std::fmt::Display for Error {
             Self::Empty { looked_in } => write!(f, "no report to show: {looked_in}"),
             Self::Spool(_) => write!(f, "cannot read the spool"),
             Self::Report { path, .. } => write!(f, "cannot read the report {}", path.display()),
+            Self::Input { name, .. } => write!(f, "cannot read {name}"),
+            Self::NoStderr { path } => {
+                write!(f, "the report {} has no standard error with it: ", path.display())?;
+                write!(f, "only a monitor (`lastwords run`) records it")
+            }
             Self::Output(_) => write!(f, "cannot write to standard output"),
         }
     }
@@ -86,9 +103,12 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Spool(source) => Some(source),
-            Self::Output(source) => Some(source),
+            Self::Output(source) | Self::Input { source, .. } => Some(source),
             Self::Report { source, .. } => Some(source),
-            Self::Unknown { .. } | Self::Ambiguous { .. } | Self::Empty { .. } => None,
+            Self::Unknown { .. }
+            | Self::Ambiguous { .. }
+            | Self::Empty { .. }
+            | Self::NoStderr { .. } => None,
         }
     }
 }

@@ -44,14 +44,14 @@ pub struct Exception {
     pub ty: String,
     /// Its message.
     pub value: String,
-    /// How it was noticed.
-    pub mechanism: String,
     /// The thread it happened on.
     pub thread_id: Option<String>,
     /// Where it was raised, in the runtime's words.
     pub location: Option<String>,
     /// Its stack, innermost first.
     pub frames: Vec<Frame>,
+    /// Where its goroutine was started.
+    pub created_by: Option<String>,
     /// How many frames were left out in the middle of it.
     pub frames_elided: u64,
 }
@@ -80,8 +80,8 @@ pub struct Frame {
 pub struct Thread {
     /// Its id as the event writes it.
     pub id: Option<String>,
-    /// Its name, else its id in words.
-    pub name: String,
+    /// Its name; for a goroutine that has none, where it was started.
+    pub name: Option<String>,
     /// Whether it crashed.
     pub crashed: bool,
     /// What it was doing, in the runtime's words.
@@ -158,14 +158,39 @@ impl Event {
         self.exceptions.first().and_then(Exception::place)
     }
 
-    /// The name of the thread `exception` happened on.
-    pub fn thread_of(&self, exception: &Exception) -> Option<&str> {
+    /// Whether its threads are goroutines.
+    pub fn is_go(&self) -> bool {
+        self.platform.as_deref() == Some("go")
+    }
+
+    /// The thread `exception` happened on, in words: `thread 'main'`, `goroutine 7`.
+    pub fn thread_of(&self, exception: &Exception) -> Option<String> {
+        self.find_thread(exception).map(|thread| self.label(thread))
+    }
+
+    /// The name alone of the thread `exception` happened on.
+    pub fn thread_name(&self, exception: &Exception) -> Option<&str> {
+        self.find_thread(exception)?.name.as_deref()
+    }
+
+    fn find_thread(&self, exception: &Exception) -> Option<&Thread> {
         let by_id = |thread: &&Thread| thread.id.is_some() && thread.id == exception.thread_id;
-        let found = match exception.thread_id {
+        match exception.thread_id {
             Some(_) => self.threads.iter().find(by_id),
             None => self.threads.iter().find(|thread| thread.crashed),
-        };
-        found.map(|thread| thread.name.as_str())
+        }
+    }
+}
+
+impl Event {
+    /// A thread in words: `thread 'main'`, `goroutine 7`.
+    pub fn label(&self, thread: &Thread) -> String {
+        match (&thread.name, &thread.id) {
+            (_, Some(id)) if self.is_go() => format!("goroutine {id}"),
+            (Some(name), _) => format!("thread '{name}'"),
+            (None, Some(id)) => format!("thread '#{id}'"),
+            (None, None) => "thread 'unnamed'".to_owned(),
+        }
     }
 }
 
@@ -175,9 +200,9 @@ impl Exception {
         self.frames.iter().find(|frame| frame.in_app).or(self.frames.first())
     }
 
-    /// Whether it is a Rust panic.
+    /// Whether it is a panic of Rust or Go.
     pub fn is_panic(&self) -> bool {
-        self.ty == "panic" || self.mechanism == "panic"
+        self.ty == "panic"
     }
 }
 
@@ -202,9 +227,9 @@ impl Stacks<'_> {
         Exception {
             ty: text(&exception["type"]).unwrap_or_else(|| "unknown".to_owned()),
             value: text(&exception["value"]).unwrap_or_default(),
-            mechanism: text(&exception["mechanism"]["type"]).unwrap_or_default(),
             thread_id: text(&exception["thread_id"]),
             location: text(&exception["mechanism"]["data"]["location"]),
+            created_by: text(&exception["mechanism"]["data"]["created_by"]),
             frames_elided: exception["mechanism"]["data"]["frames_elided"].as_u64().unwrap_or(0),
             frames: self.frames(&exception["stacktrace"]),
         }
@@ -212,9 +237,8 @@ impl Stacks<'_> {
 
     fn thread(&self, thread: &Value) -> Thread {
         let id = text(&thread["id"]);
-        let unnamed = || id.as_ref().map_or_else(|| "unnamed".to_owned(), |id| format!("#{id}"));
         Thread {
-            name: text(&thread["name"]).unwrap_or_else(unnamed),
+            name: text(&thread["name"]),
             crashed: thread["crashed"].as_bool().unwrap_or(false),
             state: text(&thread["state"]),
             frames: self.frames(&thread["stacktrace"]),

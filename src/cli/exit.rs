@@ -3,6 +3,8 @@
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
+use lastwords::supervise::{Ended, StartError, exit_like};
+
 use super::error::{Error, sentence};
 use super::output::Output;
 use super::text::escape;
@@ -14,13 +16,13 @@ pub const OK: u8 = 0;
 /// What was asked for was not found, or could not be read.
 pub const FAILED: u8 = 1;
 
-/// The command line makes no sense; nothing was done.
+/// The command line makes no sense, or names an input that cannot be read; nothing was done.
 pub const USAGE: u8 = 2;
 
 /// Ends the command: says what went wrong, if anything did, and picks the exit code.
-pub fn conclude(outcome: Result<(), Error>, out: Output) -> ExitCode {
+pub fn conclude(outcome: Result<u8, Error>, out: Output) -> ExitCode {
     let error = match outcome {
-        Ok(()) => return OK.into(),
+        Ok(code) => return code.into(),
         Err(Error::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {
             out.discard();
             return OK.into();
@@ -30,7 +32,21 @@ pub fn conclude(outcome: Result<(), Error>, out: Output) -> ExitCode {
     // What was printed before the mistake comes before it.
     drop(out);
     say(&sentence(&error));
-    FAILED.into()
+    match error {
+        Error::Input { .. } => USAGE.into(),
+        _ => FAILED.into(),
+    }
+}
+
+/// Exits as the watched command did, or says why it could not be started.
+pub fn like(outcome: Result<Ended, StartError>) -> ExitCode {
+    match outcome {
+        Ok(ended) => exit_like(ended.ending),
+        Err(error) => {
+            say(&sentence(&error));
+            u8::try_from(error.exit_code()).unwrap_or(FAILED).into()
+        }
+    }
 }
 
 /// Says something on standard error, escaped line by line. If nobody listens, nothing is said.

@@ -7,27 +7,48 @@ mod args;
 mod clock;
 mod error;
 mod event;
-pub mod exit;
+mod exit;
 mod json;
 mod list;
 mod output;
+mod parse;
+mod run;
+mod settings;
 mod show;
 mod store;
 mod text;
 
+use std::process::ExitCode;
+
 pub use args::Args;
-pub use output::Output;
 
 use args::Command;
 use error::Error;
+use output::Output;
 use store::Store;
 
-/// Does what the command line asks.
-pub fn run(args: &Args, out: &mut Output) -> Result<(), Error> {
-    let store = Store::find(args.state_dir.as_deref())?;
-    match &args.command {
-        Command::List(options) => list::run(options, &store, out)?,
-        Command::Show(options) => show::run(options, &store, out)?,
+/// Does what the command line asks, and says how to exit.
+pub fn run(args: &Args) -> ExitCode {
+    if let Command::Run(options) = &args.command {
+        // Nothing of ours is between the command and its streams.
+        return exit::like(run::run(options, args.state_dir.as_deref()));
     }
-    Ok(out.flush()?)
+    let mut out = Output::stdout(args.color);
+    let outcome = read(args, &mut out);
+    exit::conclude(outcome, out)
+}
+
+/// Reads what is asked for; the exit code of a success.
+fn read(args: &Args, out: &mut Output) -> Result<u8, Error> {
+    let store = || Store::find(args.state_dir.as_deref());
+    let mut code = exit::OK;
+    match &args.command {
+        Command::List(options) => list::run(options, &store()?, out)?,
+        Command::Show(options) => show::run(options, &store()?, out)?,
+        Command::Parse(options) if parse::run(options, out)? => {}
+        Command::Parse(_) => code = exit::FAILED,
+        Command::Run(_) => {}
+    }
+    out.flush()?;
+    Ok(code)
 }

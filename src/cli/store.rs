@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use lastwords::deliver::{Entry, Spool, SpoolError, State};
-use lastwords::report::{Envelope, EnvelopeError};
+use lastwords::report::{Envelope, EnvelopeError, Item};
 use lastwords::sentry::types::Uuid;
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,6 +15,9 @@ use time::OffsetDateTime;
 
 use super::clock;
 use super::error::Error;
+
+/// The name of the attachment that holds the raw end of standard error.
+const STDERR: &str = "stderr.txt";
 
 /// The spool that was found, or where one was looked for in vain.
 pub struct Store {
@@ -106,6 +109,17 @@ impl Store {
             Some(spool) => event(spool, id),
             None => Err(Unreadable::File(SpoolError::NotFound { id })),
         }
+    }
+
+    /// The raw end of standard error that came with a report, if one did.
+    pub fn stderr(&self, report: &Report) -> Result<Option<Vec<u8>>, Unreadable> {
+        let id = Uuid::parse_str(&report.id).unwrap_or_default();
+        let not_found = Unreadable::File(SpoolError::NotFound { id });
+        let spool = self.spool.as_ref().ok_or(not_found)?;
+        let bytes = spool.read(id).map_err(Unreadable::File)?;
+        let envelope = Envelope::parse(&bytes).map_err(Unreadable::Envelope)?;
+        let is_it = |item: &&Item| item.ty() == "attachment" && item.filename() == Some(STDERR);
+        Ok(envelope.items.iter().find(is_it).map(|item| item.payload().to_vec()))
     }
 
     /// The directory its reports come from; empty where there is none.

@@ -164,7 +164,8 @@ impl<'a> Timeline<'a> {
         let start = line.width();
         line.push(Role::Fatal, "✖").pad_to(start + LEVEL, GAP);
         let exception = event.exceptions.first();
-        let thread = exception.and_then(|exception| event.thread_of(exception)).unwrap_or_default();
+        let thread =
+            exception.and_then(|exception| event.thread_name(exception)).unwrap_or_default();
         if let Some(columns) = self.thread {
             let start = line.width();
             line.push(Role::Plain, &cut_end(thread, columns - GAP)).pad_to(start + columns, GAP);

@@ -15,9 +15,9 @@ use crate::cli::text::{Line, Role};
 const COLUMN: usize = 11;
 
 /// Prints them.
-pub fn print(report: &Report, event: &Event, out: &mut Output) -> Result<(), Error> {
+pub fn print(report: Option<&Report>, event: &Event, out: &mut Output) -> Result<(), Error> {
     let about = [when(report, event), version(event), process(event), machine(event)];
-    let lines = about.into_iter().chain([tags(event), note(event), id(report)]);
+    let lines = about.into_iter().chain([tags(event), note(event), report.and_then(id)]);
     for (label, value) in lines.flatten() {
         let mut line = Line::new();
         line.push(Role::Quiet, label).pad_to(COLUMN, 1);
@@ -31,8 +31,8 @@ pub fn print(report: &Report, event: &Event, out: &mut Output) -> Result<(), Err
 
 type Fact = Option<(&'static str, Vec<(Role, String)>)>;
 
-fn when(report: &Report, event: &Event) -> Fact {
-    let time = event.time.or(report.time)?;
+fn when(report: Option<&Report>, event: &Event) -> Fact {
+    let time = event.time.or(report.and_then(|report| report.time))?;
     let age = clock::age(OffsetDateTime::now_utc(), time);
     let mut value =
         vec![(Role::Strong, clock::to_millisecond(time)), (Role::Plain, format!(", {age}"))];

@@ -3,6 +3,7 @@ mod breadcrumbs;
 mod facts;
 mod source;
 mod stack;
+mod threads;
 
 use super::args::{IdPrefix, ShowArgs};
 use super::error::Error;
@@ -32,7 +33,34 @@ pub fn run(args: &ShowArgs, store: &Store, out: &mut Output) -> Result<(), Error
     if args.json {
         return Ok(out.json_line(&json::one_line(&document))?);
     }
-    print(report, &event, args, out)
+    if args.stderr {
+        let tail = store.stderr(report).map_err(unreadable)?;
+        let tail = tail.ok_or_else(|| Error::NoStderr { path: report.path.clone() })?;
+        return print_stderr(&tail, out);
+    }
+    let detail = Detail { full: args.full, breadcrumbs: args.breadcrumbs.0 };
+    print(Some(report), &event, &detail, out)
+}
+
+/// How much of an event is shown.
+pub struct Detail {
+    /// Whether nothing is folded.
+    pub full: bool,
+    /// How many breadcrumbs at most, the last ones.
+    pub breadcrumbs: usize,
+}
+
+/// Shows an event that is in no spool.
+pub fn print_event(event: &Event, detail: &Detail, out: &mut Output) -> Result<(), Error> {
+    print(None, event, detail, out)
+}
+
+/// The raw end of standard error, line by line.
+fn print_stderr(tail: &[u8], out: &mut Output) -> Result<(), Error> {
+    for line in String::from_utf8_lossy(tail).lines() {
+        out.line(Line::new().push(Role::Plain, &line.replace('\t', "    ")))?;
+    }
+    Ok(())
 }
 
 /// The one report whose id begins with `prefix`.
@@ -71,31 +99,43 @@ fn candidate(store: &Store, report: &Report, digits: usize) -> String {
 }
 
 /// The whole report for a person.
-fn print(report: &Report, event: &Event, args: &ShowArgs, out: &mut Output) -> Result<(), Error> {
+fn print(
+    report: Option<&Report>,
+    event: &Event,
+    detail: &Detail,
+    out: &mut Output,
+) -> Result<(), Error> {
     match event.exceptions.first() {
-        Some(exception) => headline(event, exception, "", args.full, out)?,
+        Some(exception) => headline(event, exception, "", detail.full, out)?,
         None => out.wrapped(Line::new().push(Role::Cause, &event.what()), 2)?,
     }
     out.blank()?;
     facts::print(report, event, out)?;
-    let style = stack::Style::new(event, args.full);
+    let style = stack::Style::new(event, detail.full);
     if let Some((first, chained)) = event.exceptions.split_first() {
         out.blank()?;
         style.print(&first.frames, first.frames_elided, out)?;
+        if let Some(started) = &first.created_by {
+            out.wrapped(Line::new().push(Role::Plain, "  ").push(Role::Quiet, started), 6)?;
+        }
         for exception in chained {
             out.blank()?;
-            headline(event, exception, relation(exception), args.full, out)?;
+            headline(event, exception, relation(event, exception), detail.full, out)?;
             style.print_below(&exception.frames, &first.frames, out)?;
         }
     }
-    threads(event, &style, args.full, out)?;
-    breadcrumbs::print(event, args.breadcrumbs.0, out)?;
+    threads::print(event, &style, detail.full, out)?;
+    breadcrumbs::print(event, detail.breadcrumbs, out)?;
     Ok(())
 }
 
 /// How a chained exception relates to the one the event is about.
-fn relation(exception: &Exception) -> &'static str {
-    if exception.is_panic() { "then, while unwinding: " } else { "caused by: " }
+fn relation(event: &Event, exception: &Exception) -> &'static str {
+    match exception.is_panic() {
+        true if event.is_go() => "while handling: ",
+        true => "then, while unwinding: ",
+        false => "caused by: ",
+    }
 }
 
 /// What happened on the first line, where on the second, then the rest of the message.
@@ -108,9 +148,9 @@ fn headline(
 ) -> Result<(), Error> {
     let thread = event.thread_of(exception);
     let subject = match (thread, exception.is_panic()) {
-        (Some(thread), true) => format!("thread '{thread}' panicked: "),
+        (Some(thread), true) => format!("{thread} panicked: "),
         (None, true) => "panicked: ".to_owned(),
-        (Some(thread), false) => format!("{} in thread '{thread}': ", exception.ty),
+        (Some(thread), false) => format!("{} in {thread}: ", exception.ty),
         (None, false) => format!("{}: ", exception.ty),
     };
     let (first, rest) = exception.value.split_once('\n').unwrap_or((&exception.value, ""));
@@ -172,33 +212,4 @@ fn shorten(text: &str, full: bool) -> (String, String) {
     }
     let more = counted((characters - MESSAGE_CHARS) as u64, "more character");
     (text.chars().take(MESSAGE_CHARS).collect(), format!("… {more} (--full shows them)"))
-}
-
-/// The other threads: their stacks if all is asked for, else how many there were.
-fn threads(event: &Event, style: &stack::Style, full: bool, out: &mut Output) -> Result<(), Error> {
-    let others = event.threads.iter().filter(|t| !t.crashed && !t.frames.is_empty());
-    let others: Vec<_> = others.collect();
-    if others.is_empty() {
-        return Ok(());
-    }
-    out.blank()?;
-    if !full {
-        let note = format!("{} with a stack", counted(others.len() as u64, "other thread"));
-        let mut line = Line::new();
-        line.push(Role::Strong, &note).push(Role::Quiet, "  (--full shows them)");
-        return Ok(out.wrapped(&line, 2)?);
-    }
-    for (i, thread) in others.into_iter().enumerate() {
-        if i > 0 {
-            out.blank()?;
-        }
-        let mut line = Line::new();
-        line.push(Role::Strong, &format!("thread '{}'", thread.name));
-        if let Some(state) = &thread.state {
-            line.push(Role::Quiet, &format!("  {state}"));
-        }
-        out.wrapped(&line, 2)?;
-        style.print(&thread.frames, 0, out)?;
-    }
-    Ok(())
 }

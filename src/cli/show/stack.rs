@@ -58,6 +58,30 @@ impl Style {
         }
     }
 
+    /// Prints the stack of one thread among others: at most `most` frames from the inner end.
+    pub fn print_indented(
+        &self,
+        frames: &[Frame],
+        most: usize,
+        out: &mut Output,
+    ) -> Result<(), Error> {
+        let shown = &frames[..frames.len().min(most)];
+        for frame in shown {
+            let role = if frame.in_app { Role::Plain } else { Role::Quiet };
+            let mut line = Line::new();
+            line.push(Role::Plain, "    ").push(role, &frame.function);
+            if let Some(location) = frame.location() {
+                let role = if frame.in_app { Role::Place } else { Role::Quiet };
+                line.push(Role::Plain, "  ").push(role, &location);
+            }
+            out.wrapped(&line, 8)?;
+        }
+        match frames.len() - shown.len() {
+            0 => Ok(()),
+            more => self.quiet(&format!("  … {}", counted(more as u64, "more frame")), out),
+        }
+    }
+
     /// Prints `frames` as far as they are not those of the stack printed `before`.
     pub fn print_below(
         &self,
