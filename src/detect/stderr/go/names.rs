@@ -285,7 +285,7 @@ mod tests {
         own("panic", "runtime/panic.go", false);
         own("log.Panicf", "/usr/lib/go-1.19/src/log/log.go", false);
         own("net/http.(*conn).serve", "C:/Program Files/Go/src/net/http/server.go", false);
-        own("github.com/a/b.F", "/root/go/pkg/mod/github.com/a/b@v1.2.3/f.go", false);
+        own("github.com/a/b.F", "/home/u/go/pkg/mod/github.com/a/b@v1.2.3/f.go", false);
         own("github.com/a/b.F", "github.com/a/b@v1.2.3/f.go", false);
         own("github.com/a/b.F", "/srv/app/vendor/github.com/a/b/f.go", false);
         own("main._Cfunc_deref", "_cgo_gotypes.go", false);
