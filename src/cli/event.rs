@@ -274,12 +274,16 @@ impl Stacks<'_> {
     fn function(&self, frame: &Value) -> String {
         let function = text(&frame["function"]);
         let module = text(&frame["module"]);
+        // A closure in `main.main` is `main.func` in the package `main`.
+        let is_go = self.platform == Some("go");
         let qualified = |name: &str, module: &str| {
             let begins = name.strip_prefix(module).is_some_and(|rest| rest.starts_with('.'));
             begins || self.platform == Some("native") || name.contains("::")
         };
         match (function, module) {
-            (Some(name), Some(module)) if !qualified(&name, &module) => format!("{module}.{name}"),
+            (Some(name), Some(module)) if is_go || !qualified(&name, &module) => {
+                format!("{module}.{name}")
+            }
             (Some(name), _) => name,
             (None, Some(module)) => module,
             (None, None) => text(&frame["instruction_addr"]).unwrap_or_else(|| "?".to_owned()),
