@@ -267,3 +267,26 @@ fn nothing_that_can_be_written_is_no_reason_not_to_start() {
     outcome.exits_with(3);
     assert_eq!(outcome.warnings().len(), 2, "{}", outcome.stderr);
 }
+
+#[test]
+fn a_dump_larger_than_the_ring_leaves_the_lines_before_it() {
+    let script = r#"
+        echo 'the last line before' >&2
+        printf 'panic: boom\n\ngoroutine 1 [running]:\nmain.f()\n\t/srv/app/main.go:3 +0x1d\n' >&2
+        awk 'BEGIN { for (i = 2; i < 30000; i++)
+            printf "\ngoroutine %d [chan receive]:\nmain.wait()\n\t/srv/app/main.go:%d +0x1d\n", i, i }' >&2
+        exit 2"#;
+    let outcome = shell(script).run();
+    let event = outcome.event();
+    assert_eq!(event.message(), "boom");
+    assert_eq!(event.breadcrumb_messages(), ["the last line before"]);
+}
+
+#[test]
+fn a_silent_death_is_grouped_by_its_program() {
+    let outcome = shell("kill -SEGV $$").run();
+    let event = outcome.event();
+    let fingerprint = event.0["fingerprint"].as_array().expect("a fingerprint");
+    assert_eq!(fingerprint.len(), 2, "{fingerprint:?}");
+    assert_eq!(fingerprint[0], "SIGSEGV");
+}

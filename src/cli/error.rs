@@ -81,7 +81,10 @@ impl std::fmt::Display for Error {
             Self::Input { name, .. } => write!(f, "cannot read {name}"),
             Self::NoStderr { path } => {
                 write!(f, "the report {} has no standard error with it: ", path.display())?;
-                write!(f, "only a monitor (`lastwords run`) records it")
+                write!(
+                    f,
+                    "only a monitor (`lastwords run`) records it, and none with --stderr-tail 0"
+                )
             }
             Self::Output(_) => write!(f, "cannot write to standard output"),
         }

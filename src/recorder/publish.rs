@@ -168,7 +168,13 @@ impl Publisher {
         }
         // Nobody waits for this.
         self.sink.prune(scene.crash.event_id);
-        held.keep(scene, family);
+        if let Some(mut survived) = held.keep(scene, family) {
+            // The process went on after it, for as many panics as are held.
+            survived.crash.severity = Severity::Error;
+            if self.sink.still_waits(survived.crash.event_id) {
+                self.write(&report::build(&survived));
+            }
+        }
     }
 
     /// Writes a report, and says it if that is not as it should be; whether it is kept. The word is
@@ -286,14 +292,15 @@ impl HeldReport {
 impl Held {
     /// Keeps the report of a panic that something may still catch, or that may still turn out to be
     /// the end of the process.
-    fn keep(&mut self, scene: Scene, family: &Family<'_>) {
+    ///
+    /// The oldest makes room; it is given back if it says that the process died of it.
+    fn keep(&mut self, scene: Scene, family: &Family<'_>) -> Option<Scene> {
         self.0.retain(|held| held.scene.crash.event_id != scene.crash.event_id);
         if family.members.iter().any(|panic| panic.aborts) {
-            return;
+            return None;
         }
-        if self.0.len() == MOST_HELD {
-            self.0.remove(0);
-        }
+        let oldest = (self.0.len() == MOST_HELD).then(|| self.0.remove(0));
         self.0.push(HeldReport { scene, since: Instant::now() });
+        oldest.filter(HeldReport::is_to_settle).map(|held| held.scene)
     }
 }

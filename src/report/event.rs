@@ -32,7 +32,10 @@ pub fn event(scene: &Scene, machine: &Machine) -> (Event<'static>, Vec<Lacking>)
         },
         platform: Cow::Borrowed(platform(crash.runtime)),
         timestamp: mend::timestamp(crash.time),
-        fingerprint: Cow::Owned(fingerprint::fingerprint(crash)),
+        fingerprint: Cow::Owned(fingerprint::fingerprint(
+            crash,
+            scene.process.executable.as_deref(),
+        )),
         exception: exceptions(crash).into(),
         threads: threads.values.into(),
         breadcrumbs: breadcrumbs(newest(scene)).into(),

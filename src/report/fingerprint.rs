@@ -16,8 +16,9 @@ use crate::detect::{Crash, Exception, Frame};
 /// The place in a fingerprint where the server puts its own grouping.
 const DEFAULT: &str = "{{ default }}";
 
-/// The fingerprint of a crash: that of its first exception.
-pub fn fingerprint(crash: &Crash) -> Vec<Cow<'static, str>> {
+/// The fingerprint of a crash: that of its first exception. Where nothing is known of the place, that
+/// of the program counts: its `executable`.
+pub fn fingerprint(crash: &Crash, executable: Option<&str>) -> Vec<Cow<'static, str>> {
     let Some(exception) = crash.exceptions.first() else {
         return vec![Cow::Borrowed(DEFAULT)];
     };
@@ -26,7 +27,15 @@ pub fn fingerprint(crash: &Crash) -> Vec<Cow<'static, str>> {
             Cow::Borrowed(DEFAULT),
             Cow::Owned(cut::to_chars(&function, limits::FUNCTION_CHARS)),
         ],
-        None => own(exception),
+        None => {
+            let mut parts = own(exception);
+            if exception.location.is_none() {
+                let name = executable.and_then(|path| path.rsplit('/').next());
+                parts
+                    .extend(name.map(|name| Cow::Owned(cut::to_chars(name, limits::MODULE_CHARS))));
+            }
+            parts
+        }
     }
 }
 
@@ -44,7 +53,9 @@ fn own(exception: &Exception) -> Vec<Cow<'static, str>> {
         parts.push(Cow::Owned(cut::to_chars(&place.file, limits::MODULE_CHARS)));
     }
     let message = without_numbers(exception.value.lines().next().unwrap_or_default());
-    parts.push(Cow::Owned(cut::to_chars(&message, limits::MODULE_CHARS)));
+    if !message.is_empty() {
+        parts.push(Cow::Owned(cut::to_chars(&message, limits::MODULE_CHARS)));
+    }
     parts
 }
 

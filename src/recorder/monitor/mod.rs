@@ -40,6 +40,10 @@ const QUIET: Duration = Duration::from_millis(500);
 /// must not fill the disk.
 const MOST_REPORTS: u64 = 1000;
 
+/// How many bytes of a report are recorded: a dump of all goroutines must not push out the lines
+/// before it.
+const REPORT_IN_RING: usize = 64 * 1024;
+
 /// How many crashes that are reported elsewhere are remembered.
 const MOST_PRINTED: usize = 16;
 
@@ -86,6 +90,8 @@ struct Monitor {
     identity: Identity,
     made: u64,
     warned: bool,
+    /// Bytes read since a report began.
+    reading: usize,
 }
 
 impl Monitor {
@@ -109,6 +115,7 @@ impl Monitor {
             identity,
             made: 0,
             warned: false,
+            reading: 0,
         }
     }
 
@@ -159,7 +166,9 @@ impl Monitor {
             }
         }
         let Some(scene) = self.scene(crash, until_stderr) else { return };
-        self.reports.put(scene);
+        if let Some(survived) = self.reports.put(scene) {
+            self.write(&survived);
+        }
         self.publish(&[id]);
     }
 
@@ -213,6 +222,17 @@ impl Monitor {
                 warn(&trouble.to_string());
             }
             self.sink.prune(id);
+        }
+    }
+
+    /// Corrects a report that is not held any more.
+    fn write(&self, scene: &Scene) {
+        let id = scene.crash.event_id;
+        if self.sink.still_waits(id) {
+            let mut report = report::build(scene);
+            report.attachments.extend(attachment(self.tail.to_vec()));
+            // What keeps it from being written was said when it was written first.
+            let _ = self.sink.write(&report);
         }
     }
 
@@ -327,7 +347,8 @@ impl Watcher for Monitor {
 
     fn stderr(&mut self, bytes: &[u8]) {
         self.last_bytes = Instant::now();
-        if self.region.owner() == 0 {
+        self.reading = if self.scanner.is_waiting() { self.reading + bytes.len() } else { 0 };
+        if self.region.owner() == 0 && self.reading <= REPORT_IN_RING {
             self.writer.write(&self.region, bytes);
         } else {
             self.writer.skip(bytes);
@@ -344,6 +365,7 @@ impl Watcher for Monitor {
     fn wake(&mut self) {
         if self.scanner.is_waiting() && self.last_bytes.elapsed() >= QUIET {
             let mut found = Vec::new();
+            self.reading = 0;
             self.scanner.quiet(&mut |one| found.push(one));
             found.into_iter().for_each(|one| self.on_found(one));
         }

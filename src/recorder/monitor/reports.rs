@@ -31,13 +31,17 @@ pub(super) struct Held {
 pub(super) struct Reports(Vec<Held>);
 
 impl Reports {
-    /// Takes a report, in place of an earlier one of the same id.
-    pub(super) fn put(&mut self, scene: Scene) {
+    /// Takes a report, in place of an earlier one of the same id. The oldest makes room; it is given
+    /// back if it says something else now, since the process survived it.
+    pub(super) fn put(&mut self, scene: Scene) -> Option<Scene> {
         self.0.retain(|held| held.scene.crash.event_id != scene.crash.event_id);
-        if self.0.len() == MOST_HELD {
-            self.0.remove(0);
-        }
+        let oldest = (self.0.len() == MOST_HELD).then(|| self.0.remove(0).scene);
         self.0.push(Held { scene, since: Instant::now(), settled: false });
+        let mut survived = oldest.filter(|scene| {
+            scene.crash.runtime == Runtime::Rust && scene.crash.severity == Severity::Fatal
+        })?;
+        survived.crash.severity = Severity::Error;
+        Some(survived)
     }
 
     /// The report of this id.
@@ -130,9 +134,10 @@ fn explains(crash: &Crash, since: Instant, ending: Ending) -> bool {
 
 /// Whether a panic that the process itself reported is what it ended of.
 pub(super) fn panic_explains(family: &Family<'_>, ending: Ending) -> bool {
-    let fatal = family.severity() == Severity::Fatal;
+    // One of the main thread that was caught may be long ago.
+    let aborts = family.members.iter().any(|panic| panic.aborts);
     match ending {
         Ending::Code(code) => code == PANICKED && family.first().main,
-        Ending::Signal(_) => exit::is_abort(ending) && (fatal || family.is_younger(JUST_BEFORE)),
+        Ending::Signal(_) => exit::is_abort(ending) && (aborts || family.is_younger(JUST_BEFORE)),
     }
 }
