@@ -141,7 +141,7 @@ fn judge(role: Role, ledger: &Ledger, snapshot: &Snapshot) -> Result<Verdict, St
         entries.iter().map(|entry| ((entry.thread, entry.number), *entry)).collect();
     let mut verdict = Verdict { kills: 1, ..Verdict::default() };
     let mut last: HashMap<u64, u64> = HashMap::new();
-    let mut spanless = 0;
+    let mut spanless = false;
     let from = snapshot.breadcrumbs.len().saturating_sub(NEWEST);
     for (i, crumb) in snapshot.breadcrumbs.iter().enumerate() {
         let (thread, number) = check_content(role, crumb)?;
@@ -169,9 +169,10 @@ fn judge(role: Role, ledger: &Ledger, snapshot: &Snapshot) -> Result<Verdict, St
         }
         if role.has_spans() && i >= from {
             // A thread that is stopped between writing its spans again and recording may leave one
-            // breadcrumb without them, and that is counted.
-            if crumb.spans.is_empty() && spanless < snapshot.losses.spans_missing {
-                spanless += 1;
+            // breadcrumb without them, and that is counted. Older ones are counted too, so the count
+            // alone excuses no second one among the newest.
+            if crumb.spans.is_empty() && !spanless && snapshot.losses.spans_missing > 0 {
+                spanless = true;
                 continue;
             }
             verdict.spans_late += check_spans(crumb, thread, number, started)?;
