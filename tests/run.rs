@@ -290,3 +290,25 @@ fn a_silent_death_is_grouped_by_its_program() {
     assert_eq!(fingerprint.len(), 2, "{fingerprint:?}");
     assert_eq!(fingerprint[0], "SIGSEGV");
 }
+
+#[test]
+fn panics_that_were_survived_are_errors_however_many() {
+    for plain in [false, true] {
+        let run = victim("caught-often");
+        let outcome = if plain { run.plain() } else { run }.under(&UNDER).run();
+        outcome.exits_with(0);
+        let levels: Vec<_> = outcome.events().iter().map(|e| e.level().to_owned()).collect();
+        assert_eq!(levels, ["error"; 20], "plain: {plain}");
+    }
+}
+
+#[test]
+fn an_abort_is_not_laid_to_a_panic_caught_long_before() {
+    let outcome = victim("caught-long-before-an-abort").under(&UNDER).run();
+    outcome.exits_with(134);
+    let events = outcome.events();
+    assert_eq!(events.len(), 2);
+    assert_eq!((events[0].message(), events[0].level()), ("caught at the start", "error"));
+    assert_eq!(events[1].exceptions()[0]["type"], "SIGABRT");
+    assert_eq!(events[1].breadcrumb_messages().last(), Some(&"the last line"));
+}

@@ -8,7 +8,9 @@ use std::thread;
 
 use lastwords::record::{Select, Snapshot};
 
-pub(crate) const SCENARIOS: [crate::Scenario; 21] = [
+pub(crate) const SCENARIOS: [crate::Scenario; 23] = [
+    ("caught-often", caught_often),
+    ("caught-long-before-an-abort", caught_long_before_an_abort),
     ("main", main),
     ("thread", in_thread),
     ("caught", caught),
@@ -62,6 +64,18 @@ fn caught() {
 
 fn caught_on_main() {
     println!("caught: {}", catch_unwind(|| panic!("caught on main")).is_err());
+}
+
+fn caught_often() {
+    let caught = (0..20).filter(|n| catch_unwind(|| panic!("caught number {n}")).is_err()).count();
+    println!("caught: {caught}");
+}
+
+fn caught_long_before_an_abort() {
+    println!("caught: {}", catch_unwind(|| panic!("caught at the start")).is_err());
+    thread::sleep(std::time::Duration::from_millis(2500));
+    tracing::info!("the last line");
+    std::process::abort();
 }
 
 fn caught_then_uncaught() {
