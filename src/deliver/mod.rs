@@ -2,12 +2,14 @@
 //!
 //! A report is on disk before it is sent, and stays there until it is known to have arrived or
 //! until the spool's limit pushes it out: see [`Spool`].
+mod answer;
 mod error;
 mod folder;
 mod spool;
 
 use std::path::Path;
 
+pub use answer::{Answer, Courier, NotAnswered, RateLimit, Stage};
 pub use error::SpoolError;
 pub use spool::{Entry, Spool, State};
 
