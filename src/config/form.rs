@@ -11,6 +11,8 @@ pub(super) const GIB: u64 = 1 << 30;
 
 /// How many breadcrumbs an event may carry: Sentry was seen to take 1,000.
 pub(super) const BREADCRUMBS: RangeInclusive<usize> = 0..=1000;
+/// Reports of one fingerprint in an hour; no real limit.
+pub(super) const RATE_LIMIT: RangeInclusive<usize> = 0..=100_000;
 /// A ring's bytes: from blocks of 1 KiB to blocks of 1 MiB.
 pub(super) const RING_SIZE: RangeInclusive<u64> = 256 * KIB..=256 * MIB;
 /// A ring's size is a multiple of this: 256 blocks, each of whole cache lines of 64 bytes.

@@ -37,6 +37,7 @@ pub struct Overrides {
     pub state_dir: Option<PathBuf>,
     pub spool_limit: Option<u64>,
     pub flush: Option<Duration>,
+    pub rate_limit: Option<usize>,
     pub scrub_keys: Vec<String>,
     pub supervise: Option<SuperviseMode>,
     pub sessions: Option<bool>,
@@ -61,6 +62,7 @@ impl fmt::Debug for Overrides {
             .field("state_dir", &self.state_dir)
             .field("spool_limit", &self.spool_limit)
             .field("flush", &self.flush)
+            .field("rate_limit", &self.rate_limit)
             .field("scrub_keys", &self.scrub_keys)
             .field("supervise", &self.supervise)
             .field("sessions", &self.sessions)

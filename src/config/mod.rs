@@ -5,6 +5,9 @@
 //! - **A bad value never keeps the program from running.** It counts as not given: the next lower
 //!   layer decides, and one [`Problem`] names the variable, the value and the accepted form.
 //!   Whatever bytes a variable or a flag holds, nothing here panics or overflows.
+//! - **A misspelt switch is off.** Where a value of `LASTWORDS_ENABLE_SENTRY` is no boolean, nothing
+//!   leaves the machine: the one setting of which a bad value does not leave the decision to the
+//!   next lower layer.
 //! - **The operator has the last word.** The layers, lowest first: defaults, values set in code
 //!   ([`Overrides`]), environment variables, command-line flags ([`Flags`]). Where a setting has two
 //!   variables, the first of them is the higher layer: `LASTWORDS_DSN` before `SENTRY_DSN`.

@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use super::form::{BREADCRUMBS, FLUSH, RING_SIZE, RING_STEP, SPOOL_LIMIT, STDERR_TAIL};
+use super::form::{BREADCRUMBS, FLUSH, RATE_LIMIT, RING_SIZE, RING_STEP, SPOOL_LIMIT, STDERR_TAIL};
 use super::layers::{Flags, Origin, Overrides};
 use super::problem::{Fault, Problem};
 use super::settings::{Settings, SuperviseMode};
@@ -76,6 +76,8 @@ pub fn resolve(
     // In the order of the table, which is the order of the problems.
     let enable_sentry =
         layers.boolean(Key::EnableSentry, code.enable_sentry, default.enable_sentry);
+    // Whoever meant to switch sending off, and misspelt it, must not find out from a server.
+    let enable_sentry = enable_sentry && layers.problems.is_empty();
     let dsn = layers.text(Key::Dsn, given(code.dsn.clone()), parse::dsn);
     let release = layers.string(Key::Release, &code.release);
     let environment = layers.string(Key::Environment, &code.environment);
@@ -98,6 +100,10 @@ pub fn resolve(
     let spool_limit =
         layers.within(Key::SpoolLimit, code.spool_limit, &SPOOL_LIMIT, parse::size, show::size);
     let flush = layers.within(Key::Flush, code.flush, &FLUSH, parse::duration, show::duration);
+    let rate_limit =
+        layers.within(Key::RateLimit, code.rate_limit, &RATE_LIMIT, parse::count, |count| {
+            count.to_string()
+        });
     let scrub_keys = layers.scrub_keys(&code.scrub_keys);
     let supervise = layers.supervise(code.supervise);
     let sessions = layers.boolean(Key::Sessions, code.sessions, default.sessions);
@@ -118,6 +124,7 @@ pub fn resolve(
         state_dir,
         spool_limit: spool_limit.unwrap_or(default.spool_limit),
         flush: flush.unwrap_or(default.flush),
+        rate_limit: rate_limit.unwrap_or(default.rate_limit),
         scrub_keys,
         supervise,
         sessions,

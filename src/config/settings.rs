@@ -45,6 +45,8 @@ pub struct Settings {
     pub spool_limit: u64,
     /// Longest wait of a dying process without monitor.
     pub flush: Duration,
+    /// How many reports of one fingerprint are sent in an hour; 0 sends all.
+    pub rate_limit: usize,
     /// More key names whose values are scrubbed, each once.
     pub scrub_keys: Vec<String>,
     /// How the program is to be watched; `None` leaves it to the call of `supervise`. A program that
@@ -73,6 +75,7 @@ impl Default for Settings {
             state_dir: None,
             spool_limit: 64 * MIB,
             flush: Duration::from_secs(2),
+            rate_limit: 30,
             scrub_keys: Vec::new(),
             supervise: None,
             sessions: false,

@@ -31,6 +31,7 @@ impl Settings {
             },
             Key::SpoolLimit => size(self.spool_limit),
             Key::Flush => duration(self.flush),
+            Key::RateLimit => self.rate_limit.to_string(),
             Key::ScrubKeys if self.scrub_keys.is_empty() => absent(key),
             Key::ScrubKeys => self.scrub_keys.join(","),
             Key::Supervise => {

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::form::{BREADCRUMBS, FLUSH, Form, RING_SIZE, SPOOL_LIMIT, STDERR_TAIL};
+use super::form::{BREADCRUMBS, FLUSH, Form, RATE_LIMIT, RING_SIZE, SPOOL_LIMIT, STDERR_TAIL};
 
 /// The name of a setting within the program; its number is its row in [`TABLE`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +28,7 @@ pub enum Key {
     StateDir,
     SpoolLimit,
     Flush,
+    RateLimit,
     ScrubKeys,
     Supervise,
     Sessions,
@@ -118,7 +119,7 @@ pub(super) fn plain(markdown: &str) -> Cow<'_, str> {
 }
 
 /// Every setting there is, in the order of the documentation.
-pub static TABLE: [Setting; 18] = [
+pub static TABLE: [Setting; 19] = [
     Setting {
         key: Key::EnableSentry,
         name: "enable_sentry",
@@ -249,6 +250,16 @@ pub static TABLE: [Setting; 18] = [
         meaning: "longest wait of a dying process without monitor",
         form: Form::Duration(FLUSH),
         default: "2s",
+    },
+    Setting {
+        key: Key::RateLimit,
+        name: "rate_limit",
+        variables: &["LASTWORDS_RATE_LIMIT"],
+        flag: None,
+        meaning: "how many reports of one fingerprint are sent in an hour; the others are counted, \
+                  and stay in the spool; 0 sends all",
+        form: Form::Count(RATE_LIMIT),
+        default: "30",
     },
     Setting {
         key: Key::ScrubKeys,

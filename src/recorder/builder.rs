@@ -138,6 +138,13 @@ impl Builder {
         self
     }
 
+    /// How many reports of one fingerprint are sent in an hour: 0 to 100,000, where 0 sends all. The
+    /// others stay in the spool, and the next one that is sent says how many they were.
+    pub fn rate_limit(mut self, most: usize) -> Builder {
+        self.code.rate_limit = Some(most);
+        self
+    }
+
     /// More key names whose values are scrubbed.
     pub fn scrub_keys<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Builder {
         self.code.scrub_keys.extend(keys.into_iter().map(Into::into));

@@ -82,6 +82,7 @@ fn every_variable_is_read() {
         ("LASTWORDS_STATE_DIR", "/srv/state", "/srv/state"),
         ("LASTWORDS_SPOOL_LIMIT", "1GiB", "1GiB"),
         ("LASTWORDS_FLUSH", "500ms", "500ms"),
+        ("LASTWORDS_RATE_LIMIT", "0", "0"),
         ("LASTWORDS_SCRUB_KEYS", "pin, iban", "pin,iban"),
         ("LASTWORDS_SUPERVISE", "wrap", "wrap"),
         ("LASTWORDS_SESSIONS", "1", "true"),
@@ -135,6 +136,7 @@ fn every_value_in_code_is_used() {
         state_dir: Some("/srv".into()),
         spool_limit: Some(0),
         flush: Some(Duration::ZERO),
+        rate_limit: Some(7),
         scrub_keys: vec!["pin".into()],
         supervise: Some(SuperviseMode::Wrap),
         sessions: Some(true),
@@ -192,10 +194,12 @@ fn a_bad_value_leaves_the_next_lower_layer_to_decide() {
         ("LASTWORDS_SUPERVISE", "always"),
     ];
     let resolved = resolve_with(&code, &env, &[(Key::RingSize, "255KiB")]);
-    assert_eq!(resolved.settings, Settings { ring_size: 2 * MIB, ..Settings::default() });
+    let expected =
+        Settings { enable_sentry: false, ring_size: 2 * MIB, ..Settings::default() };
+    assert_eq!(resolved.settings, expected);
     assert_eq!(resolved.origins(Key::RingSize), [Origin::Code]);
     insta::assert_snapshot!(problems(&resolved), @r#"
-    LASTWORDS_ENABLE_SENTRY: "maybe" is not a boolean: give true, yes, on or 1; false, no, off or 0; using true
+    LASTWORDS_ENABLE_SENTRY: "maybe" is not a boolean: give true, yes, on or 1; false, no, off or 0; using false
     LASTWORDS_FILTER: "db=loud" is not a filter: give LEVEL, TARGET=LEVEL or several with commas between, where LEVEL is off, error, warn, info, debug or trace; using info
     LASTWORDS_BREADCRUMBS: "1001" is out of range: give a whole number from 0 to 1000; using 100
     --ring-size: "255KiB" is out of range: give bytes, or a number with KiB, MiB or GiB, from 256KiB to 256MiB; using 2MiB
@@ -390,6 +394,7 @@ fn rows_for_doctor() {
     state_dir = the first that works of $XDG_STATE_HOME/lastwords, ~/.local/state/lastwords, /var/lib/lastwords (root), /tmp/lastwords-UID, memory (default)
     spool_limit = 64MiB (default)
     flush = 2s (default)
+    rate_limit = 30 (default)
     scrub_keys = pin,iban (code, LASTWORDS_SCRUB_KEYS)
     supervise = what the code asks for (default)
     sessions = true (--sessions)
