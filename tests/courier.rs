@@ -282,16 +282,16 @@ fn one_client_serves_many_threads_and_a_stall_disturbs_nobody() {
 }
 
 #[test]
-fn ten_thousand_requests_of_a_mixed_kind() {
+fn thousands_of_requests_of_a_mixed_kind() {
     let server = Faulty::random(7, Reply::mixed());
     let client = client(&[]);
     let mut heard = 0;
-    for _ in 0..10_000 {
+    for _ in 0..2_000 {
         let result = client.post(&server.dsn(), &envelope(), LONG);
         heard += usize::from(Outcome::of(&result) == Outcome::Accepted);
     }
     // What was heard of was accepted, and nothing was sent but by us.
-    assert_eq!(server.requests(), 10_000);
+    assert_eq!(server.requests(), 2_000);
     assert!(heard > 0 && server.accepted_ids().len() >= heard);
 }
 
