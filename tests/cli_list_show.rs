@@ -33,6 +33,36 @@ fn list_json_is_one_object_a_line() {
 }
 
 #[test]
+fn what_the_server_rejected_is_told_with_its_words() {
+    let spool = Spool::with_two();
+    for state in ["rejected", "limited"] {
+        fs::create_dir(spool.dir.path().join(state)).unwrap();
+    }
+    fs::rename(spool.file("waiting", INGEST), spool.file("rejected", INGEST)).unwrap();
+    fs::rename(spool.file("sent", WALK), spool.file("limited", WALK)).unwrap();
+    let verdict = spool.dir.path().join(format!("rejected/{INGEST}.json"));
+    fs::write(verdict, r#"{"status":413,"words":"too \u001b[1m large","time":"x"}"#).unwrap();
+    let list = spool.prints(&["list"], "100");
+    assert!(list.contains("rejected  "), "{list}");
+    assert!(list.contains("limited  "), "{list}");
+    assert!(list.contains("the server refused it with status 413: too "), "{list}");
+    assert!(!list.contains('\u{1b}'), "{list}");
+    let lines = spool.prints(&["list", "--json"], "40");
+    let objects: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(
+        (&objects[0]["state"], &objects[1]["state"]),
+        (&json!("rejected"), &json!("limited"))
+    );
+    let problem = objects[0]["problem"].as_str().unwrap();
+    assert!(problem.starts_with("the server refused it with status 413: too "), "{problem}");
+    assert_eq!(objects[1]["problem"], Value::Null);
+    let shown = spool.prints(&["show", &INGEST[..4]], "100");
+    assert!(shown.contains("rejected: the server refused it with status 413"), "{shown}");
+    let shown = spool.prints(&["show", &WALK[..4]], "100");
+    assert!(shown.contains("limited: not sent"), "{shown}");
+}
+
+#[test]
 fn show_puts_the_cause_into_the_first_two_lines() {
     let spool = Spool::with_two();
     let latest = spool.prints(&["show"], "100");

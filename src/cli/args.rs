@@ -77,9 +77,10 @@ Exit codes:
 pub enum Command {
     /// List the reports in the spool, newest first
     ///
-    /// Each report takes two lines: its short id, level, time of death (UTC), whether it was sent,
-    /// release and environment; then what happened, and the innermost function of the program
-    /// itself. A report that cannot be read is listed with the reason and hides no other.
+    /// Each report takes two lines: its short id, level, time of death (UTC), state (waiting,
+    /// sent, rejected by the server, or limited: too many of its kind were sent), release and
+    /// environment; then what happened, and the innermost function of the program itself; then what
+    /// the server said if it rejected the report. A report that cannot be read is listed with the reason and hides no other.
     List(ListArgs),
     /// Show one report: what died, where, and the last log lines
     ///
@@ -210,10 +211,11 @@ impl FromStr for Signal {
 pub struct ListArgs {
     /// Print one JSON object per report and line
     ///
-    /// Fields: `id`, `state` (waiting or sent), `time` (RFC 3339, null if unknown), `level`,
-    /// `platform`, `type`, `value` (the whole message), `function`, `filename`, `lineno` (of the
+    /// Fields: `id`, `state` (waiting, sent, rejected or limited), `time` (RFC 3339, null if
+    /// unknown), `level`, `platform`, `type`, `value` (the whole message), `function`, `filename`, `lineno` (of the
     /// innermost frame of the program itself), `release`, `environment`, `server_name`, `size`
-    /// (bytes), `path`, and `problem`, which is null unless the report cannot be read.
+    /// (bytes), `path`, and `problem`, which is null unless the report cannot be read or the server
+    /// rejected it.
     #[arg(long, help_heading = "Output")]
     pub json: bool,
 }

@@ -1,5 +1,6 @@
 //! `lastwords list`: every report in the spool, newest first.
 
+use lastwords::deliver::State;
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -62,18 +63,26 @@ fn print(
             push_version(&mut head, &event);
             out.wrapped(&head, indent)?;
             out.line(&what_and_where(&event, indent, out.width()))?;
+            if let Some(verdict) = &report.verdict {
+                out.wrapped(&note(verdict, indent), indent)?;
+            }
         }
         Err(problem) => {
             push_facts(&mut head, report, None);
             out.wrapped(&head, indent)?;
-            let mut note = Line::new();
-            note.push(Role::Plain, &" ".repeat(indent));
-            note.push(Role::Warning, &format!("unreadable: {}", sentence(&problem)));
+            let mut note = note(&format!("unreadable: {}", sentence(&problem)), indent);
             note.push(Role::Quiet, &format!("  {}", report.path.display()));
             out.wrapped(&note, indent)?;
         }
     }
     Ok(())
+}
+
+/// What is wrong with a report, on a line of its own.
+fn note(problem: &str, indent: usize) -> Line {
+    let mut note = Line::new();
+    note.push(Role::Plain, &" ".repeat(indent)).push(Role::Warning, problem);
+    note
 }
 
 /// Level, time, age and state, in columns.
@@ -86,9 +95,7 @@ fn push_facts(line: &mut Line, report: &Report, level: Option<&str>) {
     line.push(Role::Plain, &when).pad_to(start + 29, 2);
     let age = report.time.map(|time| clock::age(OffsetDateTime::now_utc(), time));
     line.push(Role::Quiet, &age.unwrap_or_default()).pad_to(start + 38, 2);
-    let (role, state) =
-        if report.sent { (Role::Quiet, "sent") } else { (Role::Warning, "waiting") };
-    line.push(role, state).pad_to(start + 45, 0);
+    line.push(state_role(report.state), report.state.name()).pad_to(start + 46, 0);
 }
 
 /// Release and environment.
@@ -116,6 +123,15 @@ fn what_and_where(event: &Event, indent: usize, columns: Option<usize>) -> Line 
     line
 }
 
+/// The role of a state's word.
+pub fn state_role(state: State) -> Role {
+    match state {
+        State::Sent => Role::Quiet,
+        State::Waiting | State::Limited => Role::Warning,
+        State::Rejected => Role::Error,
+    }
+}
+
 /// The role of a level's word.
 pub fn level_role(level: &str) -> Role {
     match level {
@@ -135,12 +151,13 @@ fn print_json(
     out: &mut Output,
 ) -> Result<(), Error> {
     let problem = event.as_ref().err().map(|problem| sentence(problem));
+    let problem = problem.or_else(|| report.verdict.clone());
     let event = event.unwrap_or_default();
     let exception = event.exceptions.first();
     let place = event.place();
     let line = json!({
         "id": report.id,
-        "state": if report.sent { "sent" } else { "waiting" },
+        "state": report.state.name(),
         "time": report.time.map(clock::rfc3339),
         "level": event.level,
         "platform": event.platform,
@@ -164,7 +181,14 @@ mod tests {
     use super::*;
 
     fn report(id: &str) -> Report {
-        Report { id: id.into(), sent: false, time: None, path: "x".into(), size: 0 }
+        Report {
+            id: id.into(),
+            state: State::Waiting,
+            verdict: None,
+            time: None,
+            path: "x".into(),
+            size: 0,
+        }
     }
 
     #[test]

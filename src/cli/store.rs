@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lastwords::deliver::{Entry, Spool, SpoolError, State};
+use lastwords::deliver::{Entry, Spool, SpoolError, State, Verdict};
 use lastwords::report::{Envelope, EnvelopeError, Item};
 use lastwords::sentry::types::Uuid;
 use serde::Deserialize;
@@ -34,8 +34,10 @@ pub struct Report {
     pub time: Option<OffsetDateTime>,
     /// Its file.
     pub path: PathBuf,
-    /// Whether it was sent.
-    pub sent: bool,
+    /// How far it has come.
+    pub state: State,
+    /// What the server said when it refused it.
+    pub verdict: Option<String>,
     /// Its size in bytes.
     pub size: u64,
 }
@@ -142,13 +144,27 @@ impl Store {
 
 fn report(spool: &Spool, entry: Entry) -> Report {
     let crashed = event(spool, entry.id).ok().and_then(|event| crashed_at(&event));
+    let verdict = verdict(spool, &entry);
     Report {
         id: entry.id.simple().to_string(),
         time: crashed.or_else(|| clock::from_system(entry.modified)),
         path: entry.path,
-        sent: entry.state == State::Sent,
+        state: entry.state,
+        verdict,
         size: entry.size,
     }
+}
+
+/// The server's verdict on a report it refused, as part of a sentence.
+fn verdict(spool: &Spool, entry: &Entry) -> Option<String> {
+    if entry.state != State::Rejected {
+        return None;
+    }
+    let Verdict { status, words, .. } = spool.verdict(entry.id)?;
+    Some(match words.trim() {
+        "" => format!("the server refused it with status {status}"),
+        words => format!("the server refused it with status {status}: {words}"),
+    })
 }
 
 /// When the event happened, without reading the rest of it.

@@ -1,4 +1,4 @@
-//! The spool: reports on disk, before and after they are sent.
+//! The spool: reports on disk, before and after they are sent. It is the truth of delivery.
 //!
 //! A report is published whole or not at all: it is written under a temporary name and renamed, so
 //! a reader never sees half of one, and a process killed while it writes leaves no report. Any
@@ -7,7 +7,12 @@
 //! ```text
 //! DIR/waiting/ID.envelope    a report that has not been sent; ID is 32 hexadecimal digits
 //! DIR/sent/ID.envelope       a report that has
+//! DIR/rejected/ID.envelope   one that the server refused
+//! DIR/rejected/ID.json       what the server said of it: a Verdict
+//! DIR/limited/ID.envelope    one that was not sent because too many of its kind were
 //! DIR/waiting/.ID.PID.N.tmp  one that is being written
+//! DIR/lock                   where the claims are: see `claim.rs`
+//! DIR/delivery.json          what is known of the servers: see `journal.rs`
 //! ```
 //!
 //! Directories are private (0700, tightened if looser) and refused if they belong to another user
@@ -15,37 +20,42 @@
 //! never opened.
 //!
 //! The spool is bounded: after a publication the oldest sent reports go until all files together
-//! are within the limit, then the oldest waiting ones. The report just published stays, even if it
-//! alone exceeds the limit. With a limit of 0 nothing is written, and [`Spool::publish`] says so by
-//! [`SpoolError::KeepsNothing`].
+//! are within the limit, then the oldest limited, rejected and waiting ones. The report just
+//! published stays, even if it alone exceeds the limit. With a limit of 0 nothing is written, and
+//! [`Spool::publish`] says so by [`SpoolError::KeepsNothing`].
 //!
-//! Not offered: safety from a crash of the machine. Nothing is flushed to the disk, because a dying
-//! process has no time for it; a report in the page cache outlives the process, not the kernel. Nor
-//! a descriptor held in reserve: a publication needs two free ones, which a program that died of
-//! having none may lack.
+//! A report is safe against a crash of the machine once it was synced, which its sender does before
+//! the first request. Lost: one that was published just before such a crash, because a dying process
+//! has no time to wait for a disk; a report in the page cache outlives the process, not the kernel.
+//! Not offered: a descriptor held in reserve. A publication needs two free ones, which a program that
+//! died of having none may lack.
+
+mod prune;
+mod settle;
+mod write;
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use sentry::types::Uuid;
 
 use super::SpoolError;
-use super::folder::Folder;
+use super::folder::{Facts, Folder};
+
+pub use prune::Pruned;
+pub use settle::Verdict;
+pub(super) use write::write_as;
 
 /// The largest file that is read, in bytes: Sentry's documented limit for an envelope, 200 MiB.
 const LARGEST: u64 = 200 * 1024 * 1024;
 
-/// The age at which a temporary file's writer is taken for dead.
-const ABANDONED: Duration = Duration::from_secs(3600);
+/// The longest first line that is read alone, in bytes.
+const LONGEST_HEADER: u64 = 64 * 1024;
 
 /// What a report's file name ends in.
 const SUFFIX: &str = ".envelope";
-
-/// What a temporary file's name ends in.
-const TEMPORARY: &str = ".tmp";
 
 /// A directory of reports.
 #[derive(Debug, Clone)]
@@ -55,13 +65,17 @@ pub struct Spool {
     creates: bool,
 }
 
-/// Whether a report has been sent.
+/// How far a report has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
     /// It waits to be sent.
     Waiting,
     /// It was sent.
     Sent,
+    /// The server refused it, and would again.
+    Rejected,
+    /// It was not sent, because too many of its kind were.
+    Limited,
 }
 
 /// A report in the spool.
@@ -71,7 +85,7 @@ pub struct Entry {
     pub id: Uuid,
     /// The report's file.
     pub path: PathBuf,
-    /// Whether it has been sent.
+    /// How far it has come.
     pub state: State,
     /// When it was written.
     pub modified: SystemTime,
@@ -80,15 +94,34 @@ pub struct Entry {
 }
 
 impl State {
-    /// A report is looked for in this order: whoever moves one from the first to the second
-    /// between two looks is not missed.
-    const ALL: [State; 2] = [State::Waiting, State::Sent];
+    /// A report is looked for in this order: whoever moves one from the first to another between two
+    /// looks is not missed.
+    const ALL: [State; 4] = [State::Waiting, State::Sent, State::Rejected, State::Limited];
 
-    fn folder(self) -> &'static str {
+    /// The state in one word, which is also the name of its folder.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             State::Waiting => "waiting",
             State::Sent => "sent",
+            State::Rejected => "rejected",
+            State::Limited => "limited",
         }
+    }
+
+    /// Of several files of one id, the one that counts is the first by this.
+    fn rank(self) -> u8 {
+        match self {
+            State::Sent => 0,
+            State::Rejected => 1,
+            State::Limited => 2,
+            State::Waiting => 3,
+        }
+    }
+
+    /// Whether its folder is made before it is needed.
+    fn is_made_at_once(self) -> bool {
+        matches!(self, State::Waiting | State::Sent)
     }
 }
 
@@ -106,7 +139,9 @@ impl Spool {
         if spool.creates {
             Folder::open_private(dir)?;
             for state in State::ALL {
-                Folder::open_private(&spool.path(state))?;
+                if state.is_made_at_once() || spool.folder(state)?.is_some() {
+                    Folder::open_private(&spool.path(state))?;
+                }
             }
             spool.remove_abandoned();
         }
@@ -134,78 +169,7 @@ impl Spool {
         &self.dir
     }
 
-    /// Writes a report, in place of one of the same id that still waits, and returns its path.
-    /// Older reports make room for it. When the disk is full, all that were sent do.
-    ///
-    /// Whether a report of this id was sent is the caller's question to [`contains`](Self::contains).
-    ///
-    /// # Errors
-    ///
-    /// [`SpoolError::KeepsNothing`] if the limit is 0; else what kept it from being written. No
-    /// part of it is left behind then.
-    pub fn publish(&self, id: Uuid, bytes: &[u8]) -> Result<PathBuf, SpoolError> {
-        let path = self.write(id, bytes)?;
-        self.prune(id);
-        Ok(path)
-    }
-
-    /// As [`publish`](Self::publish), but makes no room: for a writer that somebody waits for, who
-    /// calls [`prune`](Self::prune) after it.
-    ///
-    /// # Errors
-    ///
-    /// As [`publish`](Self::publish).
-    pub fn write(&self, id: Uuid, bytes: &[u8]) -> Result<PathBuf, SpoolError> {
-        if self.limit == 0 {
-            return Err(SpoolError::KeepsNothing);
-        }
-        let folder = self.writable(State::Waiting)?;
-        let path = self.path(State::Waiting).join(file_name(id));
-        let mut result = write(&folder, id, bytes);
-        if matches!(&result, Err(error) if error.kind() == ErrorKind::StorageFull) {
-            self.drop_sent();
-            result = write(&folder, id, bytes);
-        }
-        result.map_err(|source| SpoolError::io("write", &path, source))?;
-        Ok(path)
-    }
-
-    /// Removes a report that waits; `false` if there was none.
-    ///
-    /// # Errors
-    ///
-    /// What kept it from being removed.
-    pub fn withdraw(&self, id: Uuid) -> Result<bool, SpoolError> {
-        let Some(folder) = self.folder(State::Waiting)? else { return Ok(false) };
-        match folder.remove(&file_name(id)) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(source) => {
-                let path = self.path(State::Waiting).join(file_name(id));
-                Err(SpoolError::io("remove", &path, source))
-            }
-        }
-    }
-
-    /// Moves a report that waits to those that were sent; `false` if it did not wait.
-    ///
-    /// # Errors
-    ///
-    /// What kept it from being moved.
-    pub fn mark_sent(&self, id: Uuid) -> Result<bool, SpoolError> {
-        let Some(waiting) = self.folder(State::Waiting)? else { return Ok(false) };
-        let sent = Folder::open_private(&self.path(State::Sent))?;
-        let name = file_name(id);
-        match waiting.rename(&name, &sent, &name) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(source) => {
-                Err(SpoolError::io("move", &self.path(State::Waiting).join(name), source))
-            }
-        }
-    }
-
-    /// Whether a report of this id waits or was sent. What cannot be looked at is not there.
+    /// Whether a report of this id is here, in whatever state. What cannot be looked at is not there.
     #[must_use]
     pub fn contains(&self, id: Uuid) -> bool {
         State::ALL.into_iter().any(|state| self.holds(state, id))
@@ -217,12 +181,13 @@ impl Spool {
         self.holds(State::Waiting, id)
     }
 
-    fn holds(&self, state: State, id: Uuid) -> bool {
+    pub(super) fn holds(&self, state: State, id: Uuid) -> bool {
         let folder = self.folder(state).ok().flatten();
         folder.is_some_and(|folder| matches!(folder.facts(&file_name(id)), Ok(Some(_))))
     }
 
-    /// Every report, the newest first. One that is sent meanwhile is listed once.
+    /// Every report, the newest first. One that is sent meanwhile is listed once. (One that is put
+    /// back to waiting meanwhile may be missed.)
     ///
     /// # Errors
     ///
@@ -230,12 +195,13 @@ impl Spool {
     pub fn list(&self) -> Result<Vec<Entry>, SpoolError> {
         let mut entries = self.files()?;
         // Of two files of one id the sent one comes first, and stays.
-        entries.sort_by_key(|entry| (entry.id, entry.state == State::Waiting));
+        entries.sort_by_key(|entry| (entry.id, entry.state.rank()));
         entries.dedup_by_key(|entry| entry.id);
         entries.sort_by_key(|entry| std::cmp::Reverse((entry.modified, entry.id)));
         Ok(entries)
     }
-    /// The bytes of a report, waiting or sent. They are untrusted: anybody with our user id may
+
+    /// The bytes of a report, in whatever state. They are untrusted: anybody with our user id may
     /// have written them.
     ///
     /// # Errors
@@ -243,22 +209,55 @@ impl Spool {
     /// [`SpoolError::NotFound`], [`SpoolError::NotARegularFile`], [`SpoolError::TooLarge`] above
     /// 200 MiB, or what kept it from being read.
     pub fn read(&self, id: Uuid) -> Result<Vec<u8>, SpoolError> {
-        let name = file_name(id);
         for state in State::ALL {
-            let Some(folder) = self.folder(state)? else { continue };
-            let path = self.path(state).join(&name);
-            return match folder.open_file(&name) {
-                Ok(Some((file, facts))) => read_whole(file, facts.size, path),
-                Ok(None) => Err(SpoolError::NotARegularFile { path }),
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(source) => Err(SpoolError::io("open", &path, source)),
-            };
+            if let Some(opened) = self.open_report(state, id)? {
+                return read_whole(opened);
+            }
         }
         Err(SpoolError::NotFound { id })
     }
 
+    /// As [`read`](Self::read), of a report that waits; `None` if it does not.
+    pub(super) fn read_waiting(&self, id: Uuid) -> Result<Option<(Vec<u8>, Entry)>, SpoolError> {
+        let Some((file, entry)) = self.open_report(State::Waiting, id)? else { return Ok(None) };
+        Ok(Some((read_whole((file, entry.clone()))?, entry)))
+    }
+
+    /// The first line of a report that waits, or its beginning if it is longer than any header;
+    /// `None` if it does not wait.
+    pub(super) fn read_header(&self, id: Uuid) -> Result<Option<Vec<u8>>, SpoolError> {
+        let Some((file, entry)) = self.open_report(State::Waiting, id)? else { return Ok(None) };
+        let mut line = Vec::new();
+        match BufReader::new(file.take(LONGEST_HEADER)).read_until(b'\n', &mut line) {
+            Ok(_) => Ok(Some(line)),
+            Err(source) => Err(SpoolError::io("read", &entry.path, source)),
+        }
+    }
+
+    /// The reports that wait, the oldest first.
+    pub(super) fn waiting(&self) -> Result<Vec<Entry>, SpoolError> {
+        let mut entries = Vec::new();
+        self.files_of(State::Waiting, &mut entries)?;
+        entries.sort_by_key(|entry| (entry.modified, entry.id));
+        Ok(entries)
+    }
+
+    fn open_report(&self, state: State, id: Uuid) -> Result<Option<(File, Entry)>, SpoolError> {
+        let Some(folder) = self.folder(state)? else { return Ok(None) };
+        let name = file_name(id);
+        let path = self.path(state).join(&name);
+        match folder.open_file(&name) {
+            Ok(Some((file, Facts { modified, size }))) => {
+                Ok(Some((file, Entry { id, path, state, modified, size })))
+            }
+            Ok(None) => Err(SpoolError::NotARegularFile { path }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(SpoolError::io("open", &path, source)),
+        }
+    }
+
     fn path(&self, state: State) -> PathBuf {
-        self.dir.join(state.folder())
+        self.dir.join(state.name())
     }
 
     fn folder(&self, state: State) -> Result<Option<Folder>, SpoolError> {
@@ -269,115 +268,26 @@ impl Spool {
     fn files(&self) -> Result<Vec<Entry>, SpoolError> {
         let mut entries = Vec::new();
         for state in State::ALL {
-            let path = self.path(state);
-            let Some(folder) = self.folder(state)? else { continue };
-            let names = folder.names().map_err(|source| SpoolError::io("read", &path, source))?;
-            for name in names {
-                let Some(id) = id_of(&name) else { continue };
-                let Ok(Some(facts)) = folder.facts(&name) else { continue };
-                let (modified, size) = (facts.modified, facts.size);
-                entries.push(Entry { id, path: path.join(name), state, modified, size });
-            }
+            self.files_of(state, &mut entries)?;
         }
         Ok(entries)
     }
 
-    /// The folder, made again if somebody removed it meanwhile.
-    fn writable(&self, state: State) -> Result<Folder, SpoolError> {
+    fn files_of(&self, state: State, entries: &mut Vec<Entry>) -> Result<(), SpoolError> {
         let path = self.path(state);
-        if self.creates {
-            return Folder::open_private(&path);
+        let Some(folder) = self.folder(state)? else { return Ok(()) };
+        let names = folder.names().map_err(|source| SpoolError::io("read", &path, source))?;
+        for name in names {
+            let Some(id) = id_of(&name) else { continue };
+            let Ok(Some(Facts { modified, size })) = folder.facts(&name) else { continue };
+            entries.push(Entry { id, path: path.join(name), state, modified, size });
         }
-        let missing = || SpoolError::io("open", &path, ErrorKind::NotFound.into());
-        Folder::open(&path)?.ok_or_else(missing)
-    }
-
-    /// Brings the spool within its limit. What cannot be listed or removed stays: the report that
-    /// was just published is worth more than the limit.
-    pub fn prune(&self, published: Uuid) {
-        if self.limit == 0 {
-            return;
-        }
-        let Ok(mut entries) = self.files() else { return };
-        let mut total: u64 = entries.iter().map(|entry| entry.size).sum();
-        entries.retain(|entry| entry.id != published || entry.state == State::Sent);
-        // Oldest first, and all that were sent before any that waits.
-        entries.sort_by_key(|entry| (entry.state == State::Waiting, entry.modified));
-        for entry in entries {
-            if total <= self.limit {
-                return;
-            }
-            if self.remove(&entry) {
-                total -= entry.size;
-            }
-        }
-    }
-
-    fn drop_sent(&self) {
-        let sent = self.files().unwrap_or_default();
-        for entry in sent.iter().filter(|entry| entry.state == State::Sent) {
-            self.remove(entry);
-        }
-    }
-
-    /// Whether an entry is gone, by us or by another process.
-    fn remove(&self, entry: &Entry) -> bool {
-        let Ok(Some(folder)) = self.folder(entry.state) else { return false };
-        match folder.remove(&file_name(entry.id)) {
-            Ok(()) => true,
-            Err(error) => error.kind() == ErrorKind::NotFound,
-        }
-    }
-
-    fn remove_abandoned(&self) {
-        let Ok(Some(folder)) = self.folder(State::Waiting) else { return };
-        let now = SystemTime::now();
-        for name in folder.names().unwrap_or_default() {
-            if !(name.starts_with('.') && name.ends_with(TEMPORARY)) {
-                continue;
-            }
-            let Ok(Some(facts)) = folder.facts(&name) else { continue };
-            // A time in the future has no age: such a file stays.
-            if now.duration_since(facts.modified).is_ok_and(|age| age > ABANDONED) {
-                // Another process may have been quicker.
-                let _ = folder.remove(&name);
-            }
-        }
+        Ok(())
     }
 }
 
-/// Writes the whole report under a temporary name and gives it its own.
-fn write(folder: &Folder, id: Uuid, bytes: &[u8]) -> io::Result<()> {
-    let (temporary, mut file) = create_temporary(folder, id)?;
-    let written = file.write_all(bytes);
-    drop(file);
-    let published = written.and_then(|()| folder.rename(&temporary, folder, &file_name(id)));
-    if published.is_err() {
-        // The first error is the one to tell.
-        let _ = folder.remove(&temporary);
-    }
-    published
-}
-
-/// A new file under a name that no other process and no other thread uses. A name may be taken by
-/// what a dead process of our id left: then the next one is tried.
-fn create_temporary(folder: &Folder, id: Uuid) -> io::Result<(String, File)> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let mut attempts = 0;
-    loop {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!(".{}.{}.{number}{TEMPORARY}", id.simple(), std::process::id());
-        match folder.create_new(&name) {
-            Ok(file) => return Ok((name, file)),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && attempts < 16 => {
-                attempts += 1;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn read_whole(file: File, size: u64, path: PathBuf) -> Result<Vec<u8>, SpoolError> {
+fn read_whole((file, entry): (File, Entry)) -> Result<Vec<u8>, SpoolError> {
+    let Entry { path, size, .. } = entry;
     if size > LARGEST {
         return Err(SpoolError::TooLarge { path, size, limit: LARGEST });
     }

@@ -18,6 +18,12 @@ use serde_json::{Map, Value};
 
 use super::mend;
 
+/// What the header says to us alone. It is never sent.
+const PRIVATE: &str = "lastwords";
+
+/// In it: the report stays on this machine.
+const LOCAL: &str = "local";
+
 /// Data sent beside an event, such as the end of a program's stderr.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
@@ -56,15 +62,52 @@ impl Envelope {
     /// Names the DSN it is meant for. The DSN is not checked.
     #[must_use]
     pub fn with_dsn(mut self, dsn: &str) -> Envelope {
-        self.header.insert("dsn".to_owned(), Value::from(dsn));
+        self.set_dsn(dsn);
         self
+    }
+
+    /// As [`with_dsn`](Self::with_dsn).
+    pub fn set_dsn(&mut self, dsn: &str) {
+        self.header.insert("dsn".to_owned(), Value::from(dsn));
     }
 
     /// Sets the time it is sent, which the server compares with its own clock.
     pub fn set_sent_at(&mut self, time: SystemTime) {
-        let time = time::OffsetDateTime::from(mend::timestamp(time));
-        if let Ok(text) = time.format(&time::format_description::well_known::Rfc3339) {
-            self.header.insert("sent_at".to_owned(), Value::from(text));
+        self.header.insert("sent_at".to_owned(), Value::from(rfc3339(time)));
+    }
+
+    /// Says whether it stays on this machine unless a person asks for it, because it was recorded
+    /// with sending switched off.
+    pub fn set_local(&mut self, local: bool) {
+        if !self.header.get(PRIVATE).is_some_and(Value::is_object) {
+            self.header.remove(PRIVATE);
+        }
+        if !local && !self.header.contains_key(PRIVATE) {
+            return;
+        }
+        let ours = self.header.entry(PRIVATE).or_insert_with(|| Value::Object(Map::new()));
+        let Some(ours) = ours.as_object_mut() else { return };
+        match local {
+            true => ours.insert(LOCAL.to_owned(), Value::from(true)),
+            false => ours.remove(LOCAL),
+        };
+        if ours.is_empty() {
+            self.header.remove(PRIVATE);
+        }
+    }
+
+    /// Whether it stays on this machine unless a person asks for it. What we would have written, and
+    /// is something else than a yes or no, is a yes: a doubt does not send.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let local = match self.header.get(PRIVATE) {
+            None => return false,
+            Some(ours) => ours.as_object().map(|ours| ours.get(LOCAL)),
+        };
+        match local {
+            Some(None) => false,
+            Some(Some(local)) => local.as_bool().unwrap_or(true),
+            None => true,
         }
     }
 
@@ -127,18 +170,41 @@ impl Envelope {
         serde_json::from_slice(&item.payload).map_err(|source| EnvelopeError::Event { source })
     }
 
+    /// Without its attachments, for a server that wants none for now.
+    #[must_use]
+    pub fn without_attachments(&self) -> Envelope {
+        let items = self.items.iter().filter(|item| item.ty() != "attachment").cloned().collect();
+        Envelope { header: self.header.clone(), items }
+    }
+
     /// The envelope as bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
+        self.with_header(&self.header)
+    }
+
+    /// The envelope as it goes to a server at `now`: without what its header says to us alone, and
+    /// with the counts of what was never sent, if there are any.
+    #[must_use]
+    pub fn for_sending(&self, now: SystemTime, client_report: Option<&Value>) -> Vec<u8> {
+        let mut header = self.header.clone();
+        header.remove(PRIVATE);
+        header.insert("sent_at".to_owned(), Value::from(rfc3339(now)));
+        let mut bytes = self.with_header(&header);
+        if let Some(report) = client_report {
+            let mut header = Map::new();
+            header.insert("type".to_owned(), Value::from("client_report"));
+            Item { header, payload: report.to_string().into_bytes() }.append_to(&mut bytes);
+        }
+        bytes
+    }
+
+    fn with_header(&self, header: &Map<String, Value>) -> Vec<u8> {
         let payloads: usize = self.items.iter().map(|item| item.payload.len() + 128).sum();
         let mut bytes = Vec::with_capacity(payloads + 256);
-        line(&mut bytes, &self.header);
+        line(&mut bytes, header);
         for item in &self.items {
-            let mut header = item.header.clone();
-            header.insert("length".to_owned(), Value::from(item.payload.len()));
-            line(&mut bytes, &header);
-            bytes.extend_from_slice(&item.payload);
-            bytes.push(b'\n');
+            item.append_to(&mut bytes);
         }
         bytes
     }
@@ -187,6 +253,14 @@ impl Item {
         &self.payload
     }
 
+    fn append_to(&self, bytes: &mut Vec<u8>) {
+        let mut header = self.header.clone();
+        header.insert("length".to_owned(), Value::from(self.payload.len()));
+        line(bytes, &header);
+        bytes.extend_from_slice(&self.payload);
+        bytes.push(b'\n');
+    }
+
     fn parse(bytes: &[u8], number: usize) -> Result<(Item, &[u8]), EnvelopeError> {
         let (line, body) = split_line(bytes);
         let mut header: Map<String, Value> = serde_json::from_slice(line)
@@ -226,6 +300,13 @@ fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
         Some(end) => (&bytes[..end], &bytes[end + 1..]),
         None => (bytes, &[]),
     }
+}
+
+/// A time as the protocol has it, within what it can name.
+pub fn rfc3339(time: SystemTime) -> String {
+    let time = time::OffsetDateTime::from(mend::timestamp(time));
+    // A time that was mended always has a form.
+    time.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
 }
 
 fn line(bytes: &mut Vec<u8>, header: &Map<String, Value>) {
@@ -357,6 +438,43 @@ mod tests {
         let theirs = sentry::Envelope::from_slice(&sent.to_bytes()).unwrap();
         assert_eq!(theirs.uuid(), Some(&id()));
         assert_eq!(theirs.items().count(), 2);
+    }
+
+    #[test]
+    fn what_is_sent_says_nothing_that_is_ours_alone() {
+        let mut kept = envelope().with_dsn("https://key@host.invalid/1");
+        assert!(!kept.is_local());
+        kept.set_local(true);
+        let kept = Envelope::parse(&kept.to_bytes()).unwrap();
+        assert!(kept.is_local());
+        let counts = serde_json::json!({"discarded_events": []});
+        let sent = kept.for_sending(SystemTime::UNIX_EPOCH, Some(&counts));
+        let text = String::from_utf8(sent.clone()).unwrap();
+        assert!(!text.contains("lastwords"), "{text}");
+        let sent = Envelope::parse(&sent).unwrap();
+        assert_eq!(sent.header["sent_at"], "1970-01-01T00:00:00Z");
+        assert_eq!(sent.dsn(), kept.dsn());
+        let types: Vec<_> = sent.items.iter().map(Item::ty).collect();
+        assert_eq!(types, ["event", "attachment", "client_report"]);
+        assert_eq!(sent.items[2].payload(), b"{\"discarded_events\":[]}");
+        assert_eq!(kept.without_attachments().items.len(), 1);
+    }
+
+    #[test]
+    fn a_doubtful_mark_keeps_a_report_here() {
+        for (header, local) in [
+            (r#"{}"#, false),
+            (r#"{"lastwords":{}}"#, false),
+            (r#"{"lastwords":{"local":false,"more":1}}"#, false),
+            (r#"{"lastwords":{"local":true}}"#, true),
+            (r#"{"lastwords":{"local":"yes"}}"#, true),
+            (r#"{"lastwords":7}"#, true),
+        ] {
+            let mut envelope = Envelope::parse(header.as_bytes()).unwrap();
+            assert_eq!(envelope.is_local(), local, "{header}");
+            envelope.set_local(!local);
+            assert_eq!(envelope.is_local(), !local, "{header}");
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ use crate::detect::Ending;
 
 pub use breadcrumb::breadcrumbs;
 pub use context::Usage;
+pub(crate) use envelope::rfc3339;
 pub use envelope::{Attachment, Envelope, EnvelopeError, Item};
 pub use scene::{Place, ProcessInfo, Scene};
 use thread::Lacking;

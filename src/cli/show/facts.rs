@@ -1,12 +1,13 @@
 //! The facts around a death, one labelled line each; a fact that is not known takes no line.
 
+use lastwords::deliver::State;
 use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::cli::clock;
 use crate::cli::error::Error;
 use crate::cli::event::Event;
-use crate::cli::list::level_role;
+use crate::cli::list::{level_role, state_role};
 use crate::cli::output::Output;
 use crate::cli::store::Report;
 use crate::cli::text::{Line, Role};
@@ -123,11 +124,17 @@ fn note(event: &Event) -> Fact {
 }
 
 fn id(report: &Report) -> Fact {
-    let (role, state) = match report.sent {
-        false => (Role::Warning, "waiting to be sent"),
-        true => (Role::Quiet, "sent"),
+    let state = match report.state {
+        State::Waiting => "waiting to be sent".to_owned(),
+        State::Sent => "sent".to_owned(),
+        State::Limited => "limited: not sent, too many of its kind were".to_owned(),
+        State::Rejected => match &report.verdict {
+            Some(verdict) => format!("rejected: {verdict}"),
+            None => "rejected by the server".to_owned(),
+        },
     };
-    Some(("  report", vec![(Role::Plain, format!("{}, ", report.id)), (role, state.to_owned())]))
+    let role = state_role(report.state);
+    Some(("  report", vec![(Role::Plain, format!("{}, ", report.id)), (role, state)]))
 }
 
 /// A scalar without quotes.

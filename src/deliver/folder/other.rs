@@ -41,6 +41,29 @@ impl Folder {
         OpenOptions::new().write(true).create_new(true).open(self.path.join(name))
     }
 
+    /// Opens a regular file for reading and writing, made where it is missing; `None` if it is
+    /// anything else.
+    pub fn open_or_create(&self, name: &str) -> io::Result<Option<File>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        match self.facts(name) {
+            Ok(None) => Ok(None),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(Some(_)) | Err(_) => options.open(self.path.join(name)).map(Some),
+        }
+    }
+
+    /// Flushes a file to the disk.
+    pub fn sync(&self, name: &str) -> io::Result<()> {
+        // Some systems flush only what is open for writing.
+        OpenOptions::new().write(true).open(self.path.join(name))?.sync_data()
+    }
+
+    /// Whether files can be moved out of it and into it, as far as is known.
+    pub fn is_writable(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|metadata| !metadata.permissions().readonly())
+    }
+
     /// Opens a regular file for reading; `None` if it is anything else.
     pub fn open_file(&self, name: &str) -> io::Result<Option<(File, Facts)>> {
         let Some(facts) = self.facts(name)? else { return Ok(None) };

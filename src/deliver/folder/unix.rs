@@ -89,6 +89,44 @@ impl Folder {
         Ok(rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 
+    /// Opens a regular file for reading and writing, made for its owner alone where it is missing;
+    /// `None` if it is anything else.
+    pub fn open_or_create(&self, name: &str) -> io::Result<Option<File>> {
+        let flags = OFlags::RDWR
+            | OFlags::CREATE
+            | OFlags::NOFOLLOW
+            | OFlags::NONBLOCK
+            | OFlags::NOCTTY
+            | OFlags::CLOEXEC;
+        match self.facts(name) {
+            Ok(None) => return Ok(None),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(Some(_)) | Err(_) => {}
+        }
+        let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(fd) => fd,
+            Err(Errno::LOOP | Errno::ISDIR) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
+        Ok(facts(&rustix::fs::fstat(&fd)?).map(|_| File::from(fd)))
+    }
+
+    /// Flushes a file, and then its name, to the disk.
+    pub fn sync(&self, name: &str) -> io::Result<()> {
+        if let Some((file, _)) = self.open_file(name)? {
+            file.sync_data()?;
+        }
+        Ok(rustix::fs::fsync(&self.fd)?)
+    }
+
+    /// Whether files can be moved out of it and into it.
+    pub fn is_writable(&self) -> bool {
+        let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        let answer = rustix::fs::accessat(&self.fd, ".", wanted, AtFlags::EACCESS);
+        // A system that cannot tell has not refused.
+        !matches!(answer, Err(Errno::ACCESS | Errno::PERM | Errno::ROFS))
+    }
+
     /// Opens a regular file for reading, without waiting for anybody; `None` if it is anything
     /// else.
     pub fn open_file(&self, name: &str) -> io::Result<Option<(File, Facts)>> {

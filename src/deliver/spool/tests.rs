@@ -1,9 +1,12 @@
 use std::collections::HashSet;
 use std::fs;
+use std::io;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::report::Envelope;
 
 const ROOM: u64 = 1 << 20;
 
@@ -86,6 +89,121 @@ fn the_oldest_sent_go_first_then_the_oldest_waiting() {
     spool.publish(id(6), &[b'x'; 20]).unwrap();
     assert_eq!(ids(&spool, State::Sent), []);
     assert_eq!(ids(&spool, State::Waiting), [6, 5, 4]);
+}
+
+#[test]
+fn a_report_comes_to_rest_and_back() {
+    let (_root, spool) = spool(ROOM);
+    assert!(!spool.dir().join("rejected").exists() && !spool.dir().join("limited").exists());
+    for n in 1..=3 {
+        spool.publish(id(n), b"x").unwrap();
+    }
+    assert!(spool.mark_rejected(id(1), 413, "too large").unwrap());
+    assert!(spool.mark_limited(id(2)).unwrap());
+    assert!(!spool.mark_limited(id(2)).unwrap());
+    assert!(!spool.mark_rejected(id(9), 400, "nothing").unwrap());
+    assert_eq!(ids(&spool, State::Rejected), [1]);
+    assert_eq!(ids(&spool, State::Limited), [2]);
+    assert!(spool.contains(id(1)) && spool.contains(id(2)) && !spool.is_waiting(id(1)));
+    assert_eq!(spool.read(id(1)).unwrap(), b"x");
+    let verdict = spool.verdict(id(1)).unwrap();
+    assert_eq!((verdict.status, verdict.words.as_str()), (413, "too large"));
+    assert!(verdict.time.ends_with('Z'), "{}", verdict.time);
+    assert_eq!((spool.verdict(id(2)), spool.verdict(id(9))), (None, None));
+    assert!(spool.requeue(id(1)).unwrap() && spool.requeue(id(2)).unwrap());
+    assert!(!spool.requeue(id(3)).unwrap() && !spool.requeue(id(9)).unwrap());
+    assert_eq!(spool.verdict(id(1)), None);
+    assert_eq!(ids(&spool, State::Waiting).len(), 3);
+    assert_eq!(files(&spool.dir().join("rejected")), 0);
+}
+
+#[test]
+fn what_was_sent_at_last_is_rejected_no_more() {
+    let (_root, spool) = spool(ROOM);
+    spool.publish(id(1), b"first").unwrap();
+    spool.mark_rejected(id(1), 413, "too large").unwrap();
+    spool.publish(id(1), b"second").unwrap();
+    assert!(!spool.requeue(id(1)).unwrap(), "the newer one waits already");
+    spool.mark_sent(id(1)).unwrap();
+    assert_eq!(spool.read(id(1)).unwrap(), b"second");
+    assert_eq!(files(&spool.dir().join("rejected")), 0);
+    assert_eq!(spool.list().unwrap().len(), 1);
+}
+
+#[test]
+fn what_goes_unsent_is_told_and_takes_its_verdict_along() {
+    let (_root, spool) = spool(10);
+    let envelope = Envelope::new(id(1)).with_dsn("https://key@host.invalid/1").to_bytes();
+    for n in 1..=4 {
+        let spool = Spool::open(spool.dir(), ROOM).unwrap();
+        age(&spool.publish(id(n), &envelope).unwrap(), 100 - n as u64);
+    }
+    spool.mark_rejected(id(1), 413, "too large").unwrap();
+    spool.mark_limited(id(2)).unwrap();
+    spool.mark_sent(id(3)).unwrap();
+    let pruned = spool.prune(id(99));
+    let told: Vec<_> = pruned.iter().map(|p| (p.entry.id.as_u128(), p.entry.state)).collect();
+    assert_eq!(told, [(2, State::Limited), (1, State::Rejected), (4, State::Waiting)]);
+    assert_eq!(pruned[2].dsn.as_deref(), Some("https://key@host.invalid/1"));
+    assert_eq!(pruned[0].dsn, None);
+    assert_eq!(files(&spool.dir().join("rejected")), 0);
+    assert_eq!(spool.list().unwrap(), []);
+}
+
+#[test]
+fn a_verdict_without_report_goes_in_time() {
+    let (_root, spool) = spool(ROOM);
+    spool.publish(id(1), b"x").unwrap();
+    spool.mark_rejected(id(1), 413, "").unwrap();
+    let rejected = spool.dir().join("rejected");
+    for (name, old) in [
+        (format!("{}.json", id(1).simple()), 4000),
+        (format!("{}.json", id(2).simple()), 4000),
+        (format!("{}.json", id(3).simple()), 60),
+        ("notes.json".to_owned(), 4000),
+        (".x.1.0.tmp".to_owned(), 4000),
+    ] {
+        fs::write(rejected.join(&name), b"{}").unwrap();
+        age(&rejected.join(name), old);
+    }
+    Spool::open(spool.dir(), ROOM).unwrap();
+    assert!(!rejected.join(format!("{}.json", id(2).simple())).exists());
+    assert!(!rejected.join(".x.1.0.tmp").exists());
+    assert_eq!(files(&rejected), 4);
+    assert_eq!(spool.verdict(id(1)), None, "a verdict without a status is none");
+}
+
+#[test]
+fn a_report_is_replaced_only_while_it_waits_for_nobody() {
+    let (_root, spool) = spool(ROOM);
+    assert!(!spool.replace(id(1), b"second").unwrap());
+    spool.publish(id(1), b"first").unwrap();
+    spool.sync(id(1)).unwrap();
+    let claim = spool.claim(id(1)).unwrap().unwrap();
+    assert!(!spool.replace(id(1), b"second").unwrap());
+    assert_eq!(spool.read(id(1)).unwrap(), b"first");
+    drop(claim);
+    assert!(spool.replace(id(1), b"second").unwrap());
+    assert_eq!(spool.read(id(1)).unwrap(), b"second");
+    spool.mark_sent(id(1)).unwrap();
+    assert!(!spool.replace(id(1), b"third").unwrap());
+    assert!(spool.sync(id(1)).is_err());
+}
+
+#[test]
+fn a_replacement_waits_for_another_one() {
+    let (_root, spool) = spool(ROOM);
+    spool.publish(id(1), b"first").unwrap();
+    let writers: Vec<_> = (0..4)
+        .map(|_| {
+            let spool = spool.clone();
+            std::thread::spawn(move || {
+                let until = Instant::now() + Duration::from_secs(60);
+                (0..20).all(|_| spool.claim_until(id(1), until).unwrap().is_some())
+            })
+        })
+        .collect();
+    assert!(writers.into_iter().all(|writer| writer.join().unwrap()));
 }
 
 #[test]
@@ -211,12 +329,18 @@ mod unix {
         let (_root, spool) = spool(ROOM);
         let report = spool.publish(id(1), b"x").unwrap();
         assert_eq!(mode(&report), 0o600);
-        for dir in [spool.dir(), &spool.dir().join("waiting"), &spool.dir().join("sent")] {
+        drop(spool.claim(id(1)).unwrap());
+        spool.mark_rejected(id(1), 413, "").unwrap();
+        assert_eq!(mode(&spool.dir().join("lock")), 0o600);
+        let verdict = spool.dir().join(format!("rejected/{}.json", id(1).simple()));
+        assert_eq!(mode(&verdict), 0o600);
+        let (sent, rejected) = (spool.dir().join("sent"), spool.dir().join("rejected"));
+        for dir in [spool.dir(), &spool.dir().join("waiting"), &sent, &rejected] {
             assert_eq!(mode(dir), 0o700, "{}", dir.display());
             chmod(dir, 0o775);
         }
         Spool::open(spool.dir(), ROOM).unwrap();
-        for dir in [spool.dir(), &spool.dir().join("waiting"), &spool.dir().join("sent")] {
+        for dir in [spool.dir(), &spool.dir().join("waiting"), &sent, &rejected] {
             assert_eq!(mode(dir), 0o700, "{}", dir.display());
         }
     }

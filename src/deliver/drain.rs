@@ -1,0 +1,281 @@
+//! Draining: what waits in the spool goes to its servers.
+//!
+//! **Guarantee:** a report is sent by one process and one thread at a time, under the id it has had
+//! since before the death it is about; two drains send nothing twice. What was accepted moves to
+//! `sent/`, what was refused to `rejected/`; everything else waits on, and the teller hears why. No
+//! report blocks another one, but a server that fails is left alone for a while with all of its
+//! reports. No lock is held during a request but the claim of its report, and nothing panics.
+//! **Lost:** nothing that waits. If the sender is killed between the server's answer and the move,
+//! the same id is sent once more, which servers drop; the counts that go with reports may then be
+//! told twice, as they may by two drains at once.
+//!
+//! A report that waits although one of its id was sent (published again by somebody who did not see
+//! the other) is not sent again: servers keep the first of an id, or count both. It takes the place of
+//! the sent one.
+
+mod fate;
+mod order;
+mod sending;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant, SystemTime};
+
+use sentry::types::{Dsn, Uuid};
+
+use super::claim::Claim;
+use super::journal::{self, Hindrance, Millis, millis, system_time};
+use super::spool::{Entry, Spool, State};
+use super::{Courier, SpoolError};
+use crate::report::Envelope;
+
+pub use fate::{Drained, Fate, Kept};
+pub use order::Order;
+
+/// How long a report is left alone after it was written: until then it may be corrected.
+const HOLD: Duration = Duration::from_secs(1);
+
+/// When to look again at a report that somebody else has claimed.
+const OTHERS_WORK: Duration = Duration::from_secs(5);
+
+/// When to try again after something on this machine failed.
+const OWN_TROUBLE: Duration = Duration::from_mins(1);
+
+/// Sends what waits in `spool` by `courier`, the oldest first, and tells of each report that `order`
+/// wants what became of it.
+pub fn drain(
+    spool: &Spool,
+    courier: &dyn Courier,
+    order: &Order<'_>,
+    tell: &mut dyn FnMut(Uuid, &Fate),
+) -> Drained {
+    let random = || crate::record::random_id().as_u128() as u32;
+    Drain::new(spool, courier, order, &SystemTime::now, &random).run(tell)
+}
+
+/// One drain.
+struct Drain<'a> {
+    spool: &'a Spool,
+    courier: &'a dyn Courier,
+    order: &'a Order<'a>,
+    clock: &'a dyn Fn() -> SystemTime,
+    random: &'a dyn Fn() -> u32,
+    /// Destinations that are left alone for the rest of this drain.
+    stopped: HashMap<String, Kept>,
+    drained: Drained,
+}
+
+/// Where a report goes.
+struct Target {
+    dsn: Dsn,
+    key: String,
+}
+
+/// What a step yields, or why the report is kept; `None` where there is nothing to say of it.
+type Step<T> = Result<T, Option<Kept>>;
+
+impl<'a> Drain<'a> {
+    fn new(
+        spool: &'a Spool,
+        courier: &'a dyn Courier,
+        order: &'a Order<'a>,
+        clock: &'a dyn Fn() -> SystemTime,
+        random: &'a dyn Fn() -> u32,
+    ) -> Drain<'a> {
+        let (stopped, drained) = (HashMap::new(), Drained::default());
+        Drain { spool, courier, order, clock, random, stopped, drained }
+    }
+
+    fn run(mut self, tell: &mut dyn FnMut(Uuid, &Fate)) -> Drained {
+        for id in self.order.insist {
+            // What cannot be moved stays where it is, and is not among those that wait.
+            let _ = self.spool.requeue(*id);
+        }
+        let entries = match self.spool.waiting() {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.drained.trouble = Some(error);
+                return self.drained;
+            }
+        };
+        for entry in entries {
+            let fate = match self.attempt(&entry) {
+                Ok(fate) => fate,
+                Err(Some(kept)) => Fate::Kept(kept),
+                Err(None) => continue,
+            };
+            self.drained.count(&fate);
+            if let Some(wait) = self.wait_of(&fate) {
+                self.drained.try_again_in(wait);
+            }
+            tell(entry.id, &fate);
+        }
+        self.drained
+    }
+
+    /// Everything that happens to one report.
+    fn attempt(&mut self, entry: &Entry) -> Step<Fate> {
+        let id = entry.id;
+        let header = self.wanted_header(id)?;
+        let target = self.target(id, entry.modified, &header)?;
+        self.look_for_hindrance(&target)?;
+        self.time_left()?;
+        let claim = self.claim(id)?;
+        // Only now nobody else sends or replaces it.
+        let (bytes, entry) = match self.spool.read_waiting(id) {
+            Ok(Some(read)) => read,
+            Ok(None) => return Err(None),
+            Err(error) => return Err(Some(unreadable(&error))),
+        };
+        if self.spool.holds(State::Sent, id) {
+            return self.file_with_sent(id);
+        }
+        let envelope = Envelope::parse(&bytes).map_err(|error| Some(unreadable(&error)))?;
+        let again = self.target(id, entry.modified, &envelope)?;
+        if again.key != target.key {
+            // It was replaced by one for somebody else, who may be stopped or not wanted.
+            return Err(Some(Kept::Young { ready_in: HOLD }));
+        }
+        self.send(&claim, &target, &envelope)
+    }
+
+    /// The envelope's header, as an envelope without items, of a report that is wanted.
+    fn wanted_header(&self, id: Uuid) -> Step<Envelope> {
+        let read = self.spool.read_header(id);
+        let line = match read {
+            Ok(None) => return Err(None),
+            Ok(Some(line)) => Ok(line),
+            Err(error) => Err(unreadable(&error)),
+        };
+        let header = line.and_then(|line| Envelope::parse(&line).map_err(|e| unreadable(&e)));
+        let dsn = header.as_ref().ok().and_then(Envelope::dsn).and_then(|dsn| dsn.parse().ok());
+        if !(self.order.wants)(id, dsn.as_ref()) {
+            return Err(None);
+        }
+        header.map_err(Some)
+    }
+
+    /// Where a report is to go, if it may leave at all.
+    fn target(&self, id: Uuid, modified: SystemTime, header: &Envelope) -> Step<Target> {
+        if header.event_id().is_some_and(|named| named != id) {
+            let why = "its event has another id than its file";
+            return Err(Some(Kept::Unreadable(why.to_owned())));
+        }
+        if header.is_local() && !self.order.insist.contains(&id) {
+            return Err(Some(Kept::Local));
+        }
+        let dsn = match header.dsn() {
+            Some(named) => named.parse().map_err(|error: sentry::types::ParseDsnError| {
+                Some(Kept::BadDsn(error.to_string()))
+            })?,
+            None => self.order.fallback.cloned().ok_or(Some(Kept::NoDestination))?,
+        };
+        // A time in the future has no age: such a file is old.
+        let age = (self.clock)().duration_since(modified).unwrap_or(HOLD);
+        if age < HOLD && !(self.order.ready)(id) {
+            return Err(Some(Kept::Young { ready_in: HOLD - age }));
+        }
+        Ok(Target { key: journal::key(&dsn), dsn })
+    }
+
+    /// Whether its server is to be left alone.
+    fn look_for_hindrance(&mut self, target: &Target) -> Step<()> {
+        if let Some(kept) = self.stopped.get(&target.key) {
+            return Err(Some(kept.clone()));
+        }
+        let now = self.now();
+        let journal = self.spool.journal(now);
+        let destination = journal.destination(&target.key);
+        let on_request = self.order.on_request;
+        match destination.and_then(|known| known.hindrance(now, on_request)) {
+            Some(hindrance) => Err(Some(self.stop(target, hindrance))),
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves a destination alone for the rest of this drain; why its reports are kept.
+    fn stop(&mut self, target: &Target, hindrance: Hindrance) -> Kept {
+        let (until, kept) = match hindrance {
+            Hindrance::RateLimited { until } => {
+                (until, Kept::RateLimited { until: system_time(until) })
+            }
+            Hindrance::WrongDsn { until, words } => (until, Kept::WrongDsn { words }),
+            Hindrance::BackingOff { until, why } => {
+                (until, Kept::BackingOff { until: system_time(until), why })
+            }
+        };
+        self.drained.try_again_in(Duration::from_millis(until.saturating_sub(self.now())));
+        self.stopped.insert(target.key.clone(), kept.clone());
+        kept
+    }
+
+    fn claim(&self, id: Uuid) -> Step<Claim> {
+        match self.spool.claim(id) {
+            Ok(Some(claim)) => Ok(claim),
+            Ok(None) => Err(Some(Kept::BeingSent)),
+            Err(error) => Err(Some(self.own_trouble(&error))),
+        }
+    }
+
+    fn file_with_sent(&self, id: Uuid) -> Step<Fate> {
+        match self.spool.mark_sent(id) {
+            Ok(_) => Ok(Fate::SentBefore),
+            Err(error) => Err(Some(self.own_trouble(&error))),
+        }
+    }
+
+    /// What is left for a request, if there is an end.
+    fn time_left(&self) -> Step<Option<Duration>> {
+        let Some(until) = self.order.until else { return Ok(None) };
+        match until.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(Some(Kept::OutOfTime)),
+            left => Ok(Some(left)),
+        }
+    }
+
+    fn own_trouble(&self, error: &SpoolError) -> Kept {
+        Kept::Failed { why: sentence(error), until: (self.clock)() + OWN_TROUBLE }
+    }
+
+    fn now(&self) -> Millis {
+        millis((self.clock)())
+    }
+
+    /// When to look again at a report, as far as that is not known of its destination.
+    fn wait_of(&self, fate: &Fate) -> Option<Duration> {
+        let Fate::Kept(kept) = fate else { return None };
+        match kept {
+            Kept::Young { ready_in } => Some(*ready_in),
+            Kept::BackingOff { until, .. }
+            | Kept::RateLimited { until }
+            | Kept::Failed { until, .. } => {
+                Some(until.duration_since((self.clock)()).unwrap_or_default())
+            }
+            Kept::BeingSent => Some(OTHERS_WORK),
+            Kept::OutOfTime => Some(Duration::ZERO),
+            Kept::NoDestination
+            | Kept::Local
+            | Kept::WrongDsn { .. }
+            | Kept::Unreadable(_)
+            | Kept::BadDsn(_) => None,
+        }
+    }
+}
+
+fn unreadable(error: &dyn std::error::Error) -> Kept {
+    Kept::Unreadable(sentence(error))
+}
+
+/// An error and its causes on one line.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        sentence.push_str(": ");
+        sentence.push_str(&error.to_string());
+        cause = error.source();
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! One report on its way to its server, and what the answer changes.
+//!
+//! **Guarantee:** a report is on the disk before it is on the wire, and is not sent where its move
+//! afterwards is known to be impossible. What an answer says of limits is in the journal before the
+//! next request. **Lost:** attachments that a server wants none of for now are not sent later; they
+//! stay with the sent report, and the server is told of them.
+
+use std::time::Duration;
+
+use sentry::types::Uuid;
+use serde_json::{Map, Value};
+
+use super::{Drain, Fate, Kept, Step, Target, sentence, unreadable};
+use crate::deliver::claim::Claim;
+use crate::deliver::journal::{
+    Destination, Discarded, Journal, Millis, client_report, kind, system_time,
+};
+use crate::deliver::{Answer, NotAnswered, Outcome, RateLimit, backoff};
+use crate::report::Envelope;
+
+/// The longest that a request may take.
+const LONGEST_REQUEST: Duration = Duration::from_secs(30);
+
+/// For how long a server is left alone that wants it, but does not say for how long.
+const UNNAMED_LIMIT: Duration = Duration::from_mins(1);
+
+/// What goes along with a report.
+struct Load {
+    kind: String,
+    /// Whether it took one of the places of its kind.
+    has_place: bool,
+    /// How many of its kind were held back, which it says.
+    held_back: u64,
+    /// What the client report says.
+    counts: Vec<Discarded>,
+    /// Bytes of attachments that stay here.
+    left_out: u64,
+    bytes: Vec<u8>,
+}
+
+impl Drain<'_> {
+    /// Sends a report that is claimed.
+    pub(super) fn send(
+        &mut self,
+        claim: &Claim,
+        target: &Target,
+        envelope: &Envelope,
+    ) -> Step<Fate> {
+        let id = claim.id();
+        let event = envelope.event().map_err(|error| Some(unreadable(&error)))?;
+        let kind = kind(&target.key, &event);
+        // What a person named is sent whatever was sent before, and takes nobody's place.
+        let limit = if self.order.insist.contains(&id) { 0 } else { self.order.rate_limit };
+        if !self.take_place(&kind, limit) {
+            return self.set_aside(id, target, &kind);
+        }
+        let load = Load { has_place: limit != 0, ..self.load(kind, target, envelope, event) };
+        let answer = match self.post(id, target, &load) {
+            Ok(answer) => answer,
+            Err(kept) => {
+                self.give_back(&load);
+                return Err(kept);
+            }
+        };
+        self.settle(id, target, &load, &answer)
+    }
+
+    fn take_place(&self, kind: &str, limit: u32) -> bool {
+        let now = self.now();
+        limit == 0
+            || self.spool.change_journal(now, |journal| journal.kinds.take_place(kind, limit, now))
+    }
+
+    fn give_back(&self, load: &Load) {
+        if load.has_place {
+            self.spool.change_journal(self.now(), |journal| journal.kinds.give_back(&load.kind));
+        }
+    }
+
+    /// There were too many of its kind.
+    fn set_aside(&self, id: Uuid, target: &Target, kind: &str) -> Step<Fate> {
+        self.spool.mark_limited(id).map_err(|error| Some(self.own_trouble(&error)))?;
+        let now = self.now();
+        self.spool.change_journal(now, |journal| {
+            journal.kinds.hold_back(kind, now);
+            journal.destination_mut(&target.key, now).discard("sample_rate", "error", 1);
+        });
+        Ok(Fate::Limited)
+    }
+
+    /// Everything that goes in the request.
+    fn load(
+        &self,
+        kind: String,
+        target: &Target,
+        envelope: &Envelope,
+        event: Map<String, Value>,
+    ) -> Load {
+        let now = self.now();
+        let journal = self.spool.journal(now);
+        let known = journal.destination(&target.key);
+        let no_attachments = known.is_some_and(|known| known.limited(now, "attachment").is_some());
+        let held_back = journal.kinds.held_back(&kind);
+        let counts = known.map(Destination::discarded).unwrap_or_default().to_vec();
+        let left_out = if no_attachments { attached(envelope) } else { 0 };
+        let mut sent = if left_out > 0 { envelope.without_attachments() } else { envelope.clone() };
+        if held_back > 0 {
+            say_held_back(&mut sent, event, held_back);
+        }
+        let bytes = sent.for_sending((self.clock)(), client_report(now, &counts).as_ref());
+        Load { kind, has_place: false, held_back, counts, left_out, bytes }
+    }
+
+    fn post(&self, id: Uuid, target: &Target, load: &Load) -> Step<Result<Answer, NotAnswered>> {
+        self.spool.can_be_marked().map_err(|error| Some(self.own_trouble(&error)))?;
+        // A disk that cannot be flushed keeps no report from being sent.
+        let _ = self.spool.sync(id);
+        let left = self.time_left()?;
+        let limit = left.map_or(LONGEST_REQUEST, |left| left.min(LONGEST_REQUEST));
+        Ok(self.courier.post(&target.dsn, &load.bytes, limit))
+    }
+
+    /// What the answer changes: the report first, then what is known of the server.
+    fn settle(
+        &mut self,
+        id: Uuid,
+        target: &Target,
+        load: &Load,
+        answer: &Result<Answer, NotAnswered>,
+    ) -> Step<Fate> {
+        let mut outcome = Outcome::of(answer);
+        let moved = match &outcome {
+            // Gone meanwhile, by hand or to make room: then nothing is left to move.
+            Outcome::Accepted => self.spool.mark_sent(id),
+            Outcome::Refused { status, words } => self.spool.mark_rejected(id, *status, words),
+            Outcome::WrongDsn { .. } | Outcome::Later { .. } => Ok(true),
+        };
+        if let Err(error) = moved {
+            // Else it would be sent again at once, and again.
+            let why = format!("the server answered, but {}", sentence(&error));
+            outcome = Outcome::Later { why, server_asked: false };
+        }
+        let now = self.now();
+        let random = (self.random)();
+        let limits = limits(answer);
+        let (until, hindrance) = self.spool.change_journal(now, |journal| {
+            journal.destination_mut(&target.key, now).note_limits(now, &limits);
+            let until = note(journal, target, load, &outcome, now, random);
+            let known = journal.destination(&target.key);
+            (until, known.and_then(|known| known.hindrance(now, false)))
+        });
+        if let Some(hindrance) = hindrance {
+            self.stop(target, hindrance);
+        }
+        match outcome {
+            Outcome::Accepted => Ok(Fate::Sent),
+            Outcome::Refused { status, words } => Ok(Fate::Rejected { status, words }),
+            Outcome::WrongDsn { words, .. } => {
+                let place = target.key.split('#').next().unwrap_or_default();
+                self.drained.wrong_dsns.push((place.to_owned(), words.clone()));
+                Err(Some(Kept::WrongDsn { words }))
+            }
+            Outcome::Later { why, .. } => {
+                let until = system_time(until);
+                Err(Some(Kept::Failed { why, until }))
+            }
+        }
+    }
+}
+
+/// Notes an outcome; until when the destination is left alone if it failed.
+fn note(
+    journal: &mut Journal,
+    target: &Target,
+    load: &Load,
+    outcome: &Outcome,
+    now: Millis,
+    random: u32,
+) -> Millis {
+    if *outcome == Outcome::Accepted {
+        journal.kinds.was_told(&load.kind, load.held_back);
+    } else if load.has_place {
+        journal.kinds.give_back(&load.kind);
+    }
+    let known = journal.destination_mut(&target.key, now);
+    match outcome {
+        Outcome::Accepted => {
+            known.succeeded();
+            known.was_told(&load.counts);
+            if load.left_out > 0 {
+                known.discard("ratelimit_backoff", "attachment", load.left_out);
+            }
+        }
+        Outcome::Refused { .. } => {
+            // The server works, and takes reports under this DSN.
+            known.succeeded();
+            known.discard("send_error", "error", 1);
+        }
+        Outcome::WrongDsn { words, .. } => known.is_wrong(now, words),
+        Outcome::Later { why, .. } => {
+            return known.failed(now, why, |failures| backoff(failures, random));
+        }
+    }
+    now
+}
+
+/// The limits of an answer; a server that wants a pause without a length gets one.
+fn limits(answer: &Result<Answer, NotAnswered>) -> Vec<RateLimit> {
+    match answer {
+        Ok(answer) if answer.status == 429 && answer.limits.is_empty() => {
+            vec![RateLimit { lasts: UNNAMED_LIMIT, categories: Vec::new() }]
+        }
+        Ok(answer) => answer.limits.clone(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Bytes of attachments, by which servers count them; an empty one counts too.
+fn attached(envelope: &Envelope) -> u64 {
+    let attachments = envelope.items.iter().filter(|item| item.ty() == "attachment");
+    attachments.map(|item| item.payload().len().max(1) as u64).sum()
+}
+
+/// Says in the event how many of its kind were held back.
+fn say_held_back(envelope: &mut Envelope, mut event: Map<String, Value>, held_back: u64) {
+    let object = || Value::Object(Map::new());
+    let contexts = event.entry("contexts").or_insert_with(object).as_object_mut();
+    let ours = contexts.map(|contexts| contexts.entry("lastwords").or_insert_with(object));
+    if let Some(ours) = ours.and_then(Value::as_object_mut) {
+        ours.insert("not_sent".to_owned(), Value::from(held_back));
+    }
+    envelope.set_event(Value::Object(event).to_string().into_bytes());
+}
