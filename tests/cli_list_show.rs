@@ -43,8 +43,8 @@ fn what_the_server_rejected_is_told_with_its_words() {
     let verdict = spool.dir.path().join(format!("rejected/{INGEST}.json"));
     fs::write(verdict, r#"{"status":413,"words":"too \u001b[1m large","time":"x"}"#).unwrap();
     let list = spool.prints(&["list"], "100");
-    assert!(list.contains("rejected  "), "{list}");
-    assert!(list.contains("limited  "), "{list}");
+    assert!(list.contains("  rejected  "), "{list}");
+    assert!(list.contains("  limited\n"), "{list}");
     assert!(list.contains("the server refused it with status 413: too "), "{list}");
     assert!(!list.contains('\u{1b}'), "{list}");
     let lines = spool.prints(&["list", "--json"], "40");
