@@ -15,14 +15,11 @@ use crate::deliver::claim::Claim;
 use crate::deliver::journal::{
     Destination, Discarded, Journal, Millis, client_report, kind, system_time,
 };
-use crate::deliver::{Answer, NotAnswered, Outcome, RateLimit, backoff};
+use crate::deliver::{Answer, NotAnswered, Outcome, backoff};
 use crate::report::Envelope;
 
 /// The longest that a request may take.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
-
-/// For how long a server is left alone that wants it, but does not say for how long.
-const UNNAMED_LIMIT: Duration = Duration::from_mins(1);
 
 /// What goes along with a report.
 struct Load {
@@ -142,9 +139,9 @@ impl Drain<'_> {
         }
         let now = self.now();
         let random = (self.random)();
-        let limits = limits(answer);
+        let limits = answer.as_ref().map_or(&[][..], |answer| &answer.limits);
         let (until, hindrance) = self.spool.change_journal(now, |journal| {
-            journal.destination_mut(&target.key, now).note_limits(now, &limits);
+            journal.destination_mut(&target.key, now).note_limits(now, limits);
             let until = note(journal, target, load, &outcome, now, random);
             let known = journal.destination(&target.key);
             (until, known.and_then(|known| known.hindrance(now, false)))
@@ -177,7 +174,7 @@ fn note(
     now: Millis,
     random: u32,
 ) -> Millis {
-    if *outcome == Outcome::Accepted {
+    if matches!(outcome, Outcome::Accepted) {
         journal.kinds.was_told(&load.kind, load.held_back);
     } else if load.has_place {
         journal.kinds.give_back(&load.kind);
@@ -202,17 +199,6 @@ fn note(
         }
     }
     now
-}
-
-/// The limits of an answer; a server that wants a pause without a length gets one.
-fn limits(answer: &Result<Answer, NotAnswered>) -> Vec<RateLimit> {
-    match answer {
-        Ok(answer) if answer.status == 429 && answer.limits.is_empty() => {
-            vec![RateLimit { lasts: UNNAMED_LIMIT, categories: Vec::new() }]
-        }
-        Ok(answer) => answer.limits.clone(),
-        Err(_) => Vec::new(),
-    }
 }
 
 /// Bytes of attachments, by which servers count them; an empty one counts too.

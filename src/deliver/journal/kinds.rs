@@ -100,7 +100,7 @@ impl Kinds {
 }
 
 /// The kind of an event at a destination: a hash of its fingerprint, and of the types and functions
-/// of its stacks where the fingerprint leaves the grouping to the server.
+/// of its stacks where the fingerprint leaves the grouping to the server (of its message where it has no stack).
 pub fn kind(destination: &str, event: &Map<String, Value>) -> String {
     let mut hash = Sha256::new();
     let mut add = |part: &str| {
@@ -113,11 +113,16 @@ pub fn kind(destination: &str, event: &Map<String, Value>) -> String {
     fingerprint.iter().filter_map(Value::as_str).for_each(&mut add);
     let is_default = |part: &Value| part.as_str().is_some_and(|part| part.contains("default }}"));
     if fingerprint.is_empty() || fingerprint.iter().any(is_default) {
-        for exception in list(event.get("exception")) {
+        let exceptions = list(event.get("exception"));
+        for exception in exceptions {
             add(exception["type"].as_str().unwrap_or_default());
             let frames = exception["stacktrace"]["frames"].as_array();
             let functions = frames.into_iter().flatten().map(|frame| frame["function"].as_str());
             functions.for_each(|function| add(function.unwrap_or_default()));
+        }
+        if exceptions.is_empty() {
+            let texts = [event.get("message"), event.get("logentry")];
+            texts.into_iter().flatten().for_each(|text| add(&text.to_string()));
         }
     }
     let hash = hash.finalize();

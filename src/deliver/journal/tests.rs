@@ -229,6 +229,8 @@ fn kinds_differ_by_place_where_the_server_groups_by_stack() {
     assert_eq!(kind("d", &event(&["x"], "f", "")), kind("d", &event(&["x"], "g", "")));
     assert_ne!(kind("d", &event(&["x"], "f", "")), kind("d", &event(&["y"], "f", "")));
     assert_ne!(kind("d", &event(&[], "f", "")), kind("d", &event(&[], "g", "")));
+    let said = |message: &str| json!({ "message": message }).as_object().unwrap().clone();
+    assert_ne!(kind("d", &said("a")), kind("d", &said("b")));
 }
 
 #[test]

@@ -67,6 +67,10 @@ impl Lock {
                 Err(error) => return Err(error),
             }
         }
+        Lock::take_whole(folder, place)
+    }
+
+    fn take_whole(folder: &Folder, place: Place) -> io::Result<Option<Lock>> {
         let name = if place == Place::Journal { JOURNAL_FILE } else { FILE };
         let file = open(folder, name)?;
         match file.try_lock() {
@@ -105,4 +109,24 @@ impl Drop for Lock {
 fn open(folder: &Folder, name: &str) -> io::Result<File> {
     let not_a_file = || io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file");
     folder.open_or_create(name)?.ok_or_else(not_a_file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_files_do_where_ranges_are_not_known() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path()).unwrap().unwrap();
+        let take = |place| Lock::take_whole(&folder, place).unwrap();
+        let report = take(Place::Report(1)).unwrap();
+        assert!(take(Place::Report(2)).is_none(), "one claim at a time");
+        let journal = take(Place::Journal).unwrap();
+        assert!(take(Place::Journal).is_none());
+        drop(report);
+        assert!(take(Place::Report(2)).is_some());
+        drop(journal);
+        assert!(take(Place::Journal).is_some());
+    }
 }

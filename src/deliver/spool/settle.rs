@@ -19,6 +19,9 @@ use crate::report::rfc3339;
 /// What the name of a verdict's file ends in.
 const SUFFIX: &str = ".json";
 
+/// The most characters of a server's words.
+const MOST_WORDS: usize = 1024;
+
 /// The most that is read of a verdict, in bytes.
 const LARGEST_VERDICT: u64 = 16 * 1024;
 
@@ -75,7 +78,8 @@ impl Spool {
     /// What kept it from being moved. That the words could not be written is no error.
     pub fn mark_rejected(&self, id: Uuid, status: u16, words: &str) -> Result<bool, SpoolError> {
         let folder = Folder::open_private(&self.path(State::Rejected))?;
-        let verdict = Verdict { status, words: words.to_owned(), time: rfc3339(SystemTime::now()) };
+        let words = words.chars().take(MOST_WORDS).collect();
+        let verdict = Verdict { status, words, time: rfc3339(SystemTime::now()) };
         if let Ok(bytes) = serde_json::to_vec(&verdict) {
             let _ = write_as(&folder, id, &verdict_name(id), &bytes);
         }

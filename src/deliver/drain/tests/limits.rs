@@ -21,18 +21,6 @@ fn a_pause_that_a_server_asks_for_is_kept_by_persons_too() {
 }
 
 #[test]
-fn a_pause_without_a_length_lasts_a_minute() {
-    let bench = Bench::with(&[1]);
-    bench.script([answer(429, "")]);
-    bench.drain(&order());
-    bench.later(Duration::from_secs(59));
-    let fates = bench.fates(&requested());
-    assert!(matches!(fates[0], Fate::Kept(Kept::RateLimited { .. })), "{fates:?}");
-    bench.later(Duration::from_secs(2));
-    assert_eq!(bench.fates(&requested()), [Fate::Sent]);
-}
-
-#[test]
 fn limits_come_with_any_answer_and_count_at_once() {
     let bench = Bench::with(&[1, 2]);
     bench.script([limited(200, 60, &[])]);
