@@ -32,6 +32,7 @@ pub use breadcrumb::breadcrumbs;
 pub use context::Usage;
 pub(crate) use envelope::rfc3339;
 pub use envelope::{Attachment, Envelope, EnvelopeError, Item};
+pub(crate) use limits::EVENT_BYTES;
 pub use scene::{Place, ProcessInfo, Scene};
 use thread::Lacking;
 

@@ -16,7 +16,7 @@ use crate::deliver::journal::{
     Destination, Discarded, Journal, Millis, client_report, kind, system_time,
 };
 use crate::deliver::{Answer, NotAnswered, Outcome, backoff};
-use crate::report::Envelope;
+use crate::report::{EVENT_BYTES, Envelope};
 
 /// The longest that a request may take.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
@@ -97,12 +97,13 @@ impl Drain<'_> {
         let journal = self.spool.journal(now);
         let known = journal.destination(&target.key);
         let no_attachments = known.is_some_and(|known| known.limited(now, "attachment").is_some());
-        let held_back = journal.kinds.held_back(&kind);
+        let mut held_back = journal.kinds.held_back(&kind);
         let counts = known.map(Destination::discarded).unwrap_or_default().to_vec();
         let left_out = if no_attachments { attached(envelope) } else { 0 };
         let mut sent = if left_out > 0 { envelope.without_attachments() } else { envelope.clone() };
-        if held_back > 0 {
-            say_held_back(&mut sent, event, held_back);
+        if held_back > 0 && !say_held_back(&mut sent, event, held_back) {
+            // The next one says it.
+            held_back = 0;
         }
         let bytes = sent.for_sending((self.clock)(), client_report(now, &counts).as_ref());
         Load { kind, has_place: false, held_back, counts, left_out, bytes }
@@ -207,13 +208,18 @@ fn attached(envelope: &Envelope) -> u64 {
     attachments.map(|item| item.payload().len().max(1) as u64).sum()
 }
 
-/// Says in the event how many of its kind were held back.
-fn say_held_back(envelope: &mut Envelope, mut event: Map<String, Value>, held_back: u64) {
+/// Says in the event how many of its kind were held back; `false`, and nothing is said, where it has
+/// no room for it.
+fn say_held_back(envelope: &mut Envelope, mut event: Map<String, Value>, held_back: u64) -> bool {
     let object = || Value::Object(Map::new());
     let contexts = event.entry("contexts").or_insert_with(object).as_object_mut();
     let ours = contexts.map(|contexts| contexts.entry("lastwords").or_insert_with(object));
-    if let Some(ours) = ours.and_then(Value::as_object_mut) {
-        ours.insert("not_sent".to_owned(), Value::from(held_back));
+    let Some(ours) = ours.and_then(Value::as_object_mut) else { return false };
+    ours.insert("not_sent".to_owned(), Value::from(held_back));
+    let event = Value::Object(event).to_string().into_bytes();
+    let fits = event.len() <= EVENT_BYTES;
+    if fits {
+        envelope.set_event(event);
     }
-    envelope.set_event(Value::Object(event).to_string().into_bytes());
+    fits
 }

@@ -97,6 +97,27 @@ fn too_many_of_a_kind_are_held_back_and_the_next_one_says_so() {
 }
 
 #[test]
+fn an_event_without_room_leaves_the_count_to_the_next() {
+    let bench = of_one_kind(&[1, 2]);
+    let hourly = Order { rate_limit: 1, ..order() };
+    bench.drain(&hourly);
+    bench.later(Duration::from_secs(3601));
+    let room = crate::report::EVENT_BYTES - 40;
+    let mut full = Envelope::new(id(3)).with_dsn(HOST_A);
+    let event = json!({"fingerprint": ["loop"], "message": "x".repeat(room)}).to_string();
+    full.push_event(event.clone().into_bytes());
+    bench.spool.publish(id(3), &full.to_bytes()).unwrap();
+    bench.drain(&hourly);
+    bench.later(Duration::from_secs(3601));
+    bench.put(4, &report_of_kind(4, Some(HOST_A), "loop"));
+    bench.drain(&hourly);
+    let posted = bench.posted();
+    assert_eq!(posted.iter().map(|posted| posted.id).collect::<Vec<_>>(), [1, 3, 4]);
+    assert_eq!(posted[1].envelope.items[0].payload(), event.as_bytes());
+    assert_eq!(posted[2].envelope.event().unwrap()["contexts"]["lastwords"]["not_sent"], json!(1));
+}
+
+#[test]
 fn a_failed_request_takes_no_place() {
     let bench = of_one_kind(&[1]);
     let hourly = Order { rate_limit: 1, ..requested() };
