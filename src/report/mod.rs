@@ -7,7 +7,7 @@
 //!
 //! What is lost on the way is what the limits demand, in the order that the sources of this room
 //! document (`trim.rs` for the whole, `data.rs` for a breadcrumb); the event's `lastwords` context
-//! counts it. Not offered here: scrubbing, which comes before a report is written.
+//! counts it. Secrets are in it until a [`Scrubber`] has been over it, before a report is written.
 mod breadcrumb;
 mod context;
 mod cut;
@@ -19,6 +19,7 @@ mod frame;
 mod limits;
 mod mend;
 mod scene;
+mod scrub;
 mod thread;
 mod trim;
 
@@ -34,6 +35,7 @@ pub(crate) use envelope::rfc3339;
 pub use envelope::{Attachment, Envelope, EnvelopeError, Item};
 pub(crate) use limits::EVENT_BYTES;
 pub use scene::{Place, ProcessInfo, Scene};
+pub use scrub::Scrubber;
 use thread::Lacking;
 
 /// One report: an event and what goes with it.
