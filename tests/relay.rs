@@ -280,6 +280,35 @@ fn relay_objects_to_nothing_that_is_read_from_text() {
     assert_eq!(objections, "[]\n".repeat(count));
 }
 
+/// An event that was scrubbed, with its notes about it: Relay keeps these, and adds none.
+#[test]
+fn relay_keeps_the_notes_of_the_scrubber() {
+    let mut scene = plain();
+    scene.tags.push(("session".to_owned(), "s3cr3t".to_owned()));
+    scene.tags.push(("url".to_owned(), "https://bob:s3cr3t@example.com/x".to_owned()));
+    scene.process.server_name = Some("10.0.0.7".to_owned());
+    scene.crash.exceptions[0].value = "ü password=s3cr3t at 10.0.0.7".to_owned();
+    scene.breadcrumbs = vec![crumb("token: s3cr3t", json!({"password": "s3cr3t", "n": 1}))];
+    let mut event = report::build(&scene).to_json();
+    event["user"] = json!({"id": "7", "ip_address": "10.0.0.7", "username": "bob"});
+    event["request"] = json!({
+        "url": "https://h/x?token=s3cr3t",
+        "headers": [["Authorization", "Bearer s3cr3t"], ["Accept", "*/*"]],
+        "cookies": "a=s3cr3t",
+    });
+    report::Scrubber::new::<&str>(&[]).event(&mut event);
+    let bytes = event.to_string().into_bytes();
+    assert!(!event.to_string().contains("s3cr3t"), "{event:#}");
+    let Some(objections) = objections(vec![bytes]) else { return };
+    let objections: Vec<(String, Value)> = serde_json::from_str(&objections).expect("a list");
+    assert!(objections.len() > 6, "{objections:?}");
+    for (path, note) in objections {
+        assert_eq!(note.as_object().map(Map::len), Some(1), "{path}: {note}");
+        let remarks = note["rem"].as_array().unwrap_or_else(|| panic!("{path}: {note}"));
+        assert!(remarks.iter().all(|remark| remark[0] == "lastwords:scrub"), "{path}: {note}");
+    }
+}
+
 /// What Relay has to say of each event; nothing, said aloud, where there is no Relay.
 fn objections(events: Vec<Vec<u8>>) -> Option<String> {
     let Some(python) = std::env::var_os("LASTWORDS_RELAY_PYTHON") else {

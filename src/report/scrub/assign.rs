@@ -448,7 +448,8 @@ fn header(text: &[u8], from: usize, around: Around) -> Option<Range<usize>> {
         }
         end += 1;
     }
-    content(text, from, end, around)
+    // A bracket's lines may go on.
+    content(text, from, end.max(word), around)
 }
 
 /// Where a scheme's token, or the other cookies, end behind a first word.

@@ -22,8 +22,8 @@ use super::words::is_word;
 const LONGEST: usize = 45;
 
 /// Words before a version.
-const VERSIONS: [&[u8]; 7] =
-    [b"version", b"ver", b"release", b"build", b"revision", b"section", b"chapter"];
+const VERSIONS: [&[u8]; 8] =
+    [b"version", b"ver", b"release", b"released", b"build", b"revision", b"section", b"chapter"];
 
 /// Finds every address.
 pub fn find(text: &[u8], found: &mut Vec<Range<usize>>) {

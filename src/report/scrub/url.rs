@@ -32,8 +32,9 @@ pub fn credentials(text: &[u8], from: usize) -> Option<Range<usize>> {
     {
         return None;
     }
-    let word = rest.iter().position(|byte| ends(*byte)).unwrap_or(rest.len());
-    let word = memchr::memmem::find(&rest[..word], b"://").unwrap_or(word);
+    // To the next URL at most: what is read here is not read again for that one.
+    let is_over = |at: &usize| ends(rest[*at]) || rest[*at..].starts_with(b"://");
+    let word = (0..rest.len()).find(is_over).unwrap_or(rest.len());
     let at = memchr::memchr(b'@', &rest[..word])?;
     let host = &rest[at..word];
     let host = &host[..memchr::memchr(b'/', host).unwrap_or(host.len())];
@@ -42,11 +43,11 @@ pub fn credentials(text: &[u8], from: usize) -> Option<Range<usize>> {
 
 /// The credentials behind a percent-encoded `://` that ends before `from`.
 pub fn encoded_credentials(text: &[u8], from: usize) -> Option<Range<usize>> {
-    let is_end = |byte: &u8| !byte.is_ascii_alphanumeric() && !b"%._~-!*+".contains(byte);
     let rest = &text[from..];
-    let rest = &rest[..rest.iter().position(is_end).unwrap_or(rest.len())];
-    let slash = memchr::memmem::find(rest, b"%2F").or_else(|| memchr::memmem::find(rest, b"%2f"));
-    let at = memchr::memmem::rfind(&rest[..slash.unwrap_or(rest.len())], b"%40")?;
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"%._~-!*+".contains(&byte);
+    let is_slash = |at: usize| rest[at..].starts_with(b"%2F") || rest[at..].starts_with(b"%2f");
+    let end = (0..rest.len()).find(|at| !is_part(rest[*at]) || is_slash(*at));
+    let at = memchr::memmem::rfind(&rest[..end.unwrap_or(rest.len())], b"%40")?;
     (at > 0).then_some(from..from + at)
 }
 

@@ -215,7 +215,7 @@ pub fn skip_blanks(text: &[u8], mut at: usize) -> usize {
     loop {
         match text.get(at) {
             Some(b' ' | b'\t') => at += 1,
-            Some(0x1b) => match colour(text, at) {
+            Some(0x1b | b'\\') => match colour(text, at) {
                 Some(end) => at = end,
                 None => return at,
             },
@@ -224,15 +224,27 @@ pub fn skip_blanks(text: &[u8], mut at: usize) -> usize {
     }
 }
 
+/// What begins a terminal's colour sequence: as it is, and as an escape in a string.
+const COLOURS: [&[u8]; 4] = [b"\x1b[", b"\\u001b[", b"\\u001B[", b"\\x1b["];
+
 /// Where a terminal's colour sequence ends that begins at `at`.
 fn colour(text: &[u8], at: usize) -> Option<usize> {
-    let rest = text[at..].strip_prefix(b"\x1b[")?;
+    // Strings within strings have more backslashes.
+    let more = text[at..].iter().take(64).take_while(|byte| **byte == b'\\').count();
+    let at = at + more.saturating_sub(1);
+    let rest = COLOURS.iter().find_map(|colour| text[at..].strip_prefix(*colour))?;
     let digits = rest.iter().take(16).take_while(|b| b.is_ascii_digit() || **b == b';').count();
-    (rest.get(digits) == Some(&b'm')).then_some(at + 3 + digits)
+    (rest.get(digits) == Some(&b'm')).then_some(text.len() - rest.len() + digits + 1)
 }
 
 /// Whether a terminal's colour sequence ends before `at`.
 pub fn is_behind_colour(text: &[u8], at: usize) -> bool {
-    let head = &text[at.saturating_sub(20)..at];
-    memchr::memrchr(0x1b, head).is_some_and(|start| colour(head, start) == Some(head.len()))
+    let head = &text[at.saturating_sub(24)..at];
+    head.ends_with(b"m")
+        && memchr::memrchr(b'[', head).is_some_and(|open| {
+            let starts = COLOURS.iter().filter(|colour| head[..=open].ends_with(colour));
+            starts
+                .map(|start| open + 1 - start.len())
+                .any(|at| colour(head, at) == Some(head.len()))
+        })
 }

@@ -2,12 +2,12 @@
 //!
 //! A name is split at everything that is neither letter nor digit, at a change between letters and
 //! digits, and at changes of case: `db.userPassword2` is `db`, `user`, `Password`, `2`. A listed name
-//! matches where whole words, joined, spell it: `api_key` is in `X-Api-Key`, `apiKey` and `apikey`,
+//! matches where as many whole words as it has, or one, spell it: `api_key` is in `X-Api-Key`, `apiKey` and `apikey`,
 //! and `token` is neither in `tokenizer` nor in `tokens`.
 //!
 //! Case is ASCII's; a letter beyond ASCII is a small one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The names that are always secret.
 const LISTED: [&str; 22] = [
@@ -45,8 +45,8 @@ const JOINTS: [&str; 5] = ["", "_", "-", ".", " "];
 /// The names whose values are secrets.
 #[derive(Debug)]
 pub struct Names {
-    /// Small letters and digits only.
-    joined: BTreeSet<String>,
+    /// Small letters and digits only; of how many words each is.
+    joined: BTreeMap<String, usize>,
     longest: usize,
     /// Every way a name may be written in a text, but for case.
     written: Vec<String>,
@@ -56,7 +56,7 @@ impl Names {
     /// The listed names and `more`.
     pub fn new<S: AsRef<str>>(more: &[S]) -> Names {
         let more = more.iter().map(AsRef::as_ref).filter(|name| name.len() <= NAME_BYTES);
-        let mut names = Names { joined: BTreeSet::new(), longest: 0, written: Vec::new() };
+        let mut names = Names { joined: BTreeMap::new(), longest: 0, written: Vec::new() };
         let mut written = BTreeSet::new();
         for name in LISTED.into_iter().chain(more.take(MORE_NAMES)) {
             let words: Vec<&str> = words(name).collect();
@@ -65,7 +65,8 @@ impl Names {
                 continue;
             }
             names.longest = names.longest.max(joined.len());
-            names.joined.insert(joined);
+            let most = names.joined.entry(joined).or_default();
+            *most = words.len().max(*most);
             written.extend(JOINTS.map(|joint| words.join(joint)));
             // Forms write `card[number]`, and so do those that encode their brackets.
             written.extend(["[", "%5b"].map(|joint| words.join(joint)));
@@ -84,9 +85,10 @@ impl Names {
         let words: Vec<&str> = words(key).collect();
         (0..words.len()).any(|first| {
             let mut joined = String::new();
-            words[first..].iter().any(|word| {
+            words[first..].iter().enumerate().any(|(more, word)| {
                 joined.push_str(&word.to_lowercase());
-                joined.len() <= self.longest && self.joined.contains(&joined)
+                let is_one = |words: &usize| more == 0 || more + 1 == *words;
+                joined.len() <= self.longest && self.joined.get(&joined).is_some_and(is_one)
             })
         })
     }
