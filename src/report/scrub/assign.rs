@@ -213,8 +213,8 @@ fn tail(text: &[u8], mut end: usize) -> usize {
     for _ in 0..2 {
         let Some(rest) = text[end..].strip_prefix(b" ") else { break };
         let len = rest.iter().take(8).take_while(|byte| byte.is_ascii_alphabetic()).count();
-        let is_tail = |word: &&str| rest[..len].eq_ignore_ascii_case(word.as_bytes());
-        if !TAIL.iter().any(|word| is_tail(&word)) {
+        let is_tail = |word: &str| rest[..len].eq_ignore_ascii_case(word.as_bytes());
+        if !TAIL.iter().any(|word| is_tail(word)) {
             break;
         }
         end += 1 + len;

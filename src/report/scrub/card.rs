@@ -144,5 +144,5 @@ fn is_checked(digits: &[u8]) -> bool {
             (_, digit) => digit * 2 % 10 + digit / 5,
         })
         .sum();
-    sum % 10 == 0 && digits.iter().any(|digit| *digit != 0)
+    sum.is_multiple_of(10) && digits.iter().any(|digit| *digit != 0)
 }

@@ -5,9 +5,9 @@
 
 use serde_json::{Map, Value};
 
-use super::Scrubber;
 use super::json::{self, hide};
 use super::rules::Extent;
+use super::{FILTERED, Scrubber};
 
 /// Fields of an event that stay.
 const EVENT: [&str; 11] = [
@@ -228,10 +228,29 @@ fn user(scrubber: &Scrubber, user: &mut Value) {
 }
 
 fn request(scrubber: &Scrubber, request: &mut Value) {
-    if let Value::Object(map) = request {
-        map.get_mut("cookies").map(hide);
+    if let Some(cookies) = request.get_mut("cookies") {
+        hide_cookies(cookies);
     }
     generic(scrubber, request);
+}
+
+/// Hides every cookie and keeps the names: one marker for all of them would be no list of cookies.
+fn hide_cookies(cookies: &mut Value) {
+    match cookies {
+        Value::String(text) => {
+            let names = text.split(';').filter_map(|pair| Some(pair.split_once('=')?.0.trim()));
+            *cookies = names.map(|name| Value::from(vec![name, FILTERED])).collect();
+        }
+        Value::Object(map) => map.values_mut().for_each(|value| {
+            hide(value);
+        }),
+        Value::Array(pairs) => {
+            pairs.iter_mut().filter_map(|pair| pair.get_mut(1)).for_each(|value| {
+                hide(value);
+            })
+        }
+        _ => {}
+    }
 }
 
 fn debug_meta(scrubber: &Scrubber, meta: &mut Value) {
