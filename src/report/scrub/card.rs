@@ -70,7 +70,7 @@ fn card(text: &[u8], at: usize, limit: usize) -> Option<usize> {
     let is_word = |byte: u8| is_word(byte) && byte.is_ascii();
     let glued = |byte: &u8| is_word(*byte) || b"_.+$%-".contains(byte);
     let before = at.checked_sub(1).map(|before| text[before]).filter(glued);
-    let escaped = super::assign::is_escape(text, at);
+    let escaped = super::key::is_escape(text, at);
     let behind = match &text[close..] {
         [b'.' | b':' | b'-' | b'/', next, ..] => is_word(*next),
         [byte, ..] => is_word(*byte) || *byte == b'_',

@@ -14,7 +14,7 @@ use std::net::Ipv6Addr;
 use std::ops::Range;
 
 use super::MARKER;
-use super::assign::is_escape;
+use super::key::is_escape;
 use super::value::is_behind_colour;
 use super::words::is_word;
 

@@ -21,6 +21,7 @@ mod fit;
 mod home;
 mod ip;
 mod json;
+mod key;
 mod meta;
 mod pem;
 mod quote;

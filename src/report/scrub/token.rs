@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::assign::is_escape;
+use super::key::is_escape;
 use super::value::is_behind_colour;
 
 /// A kind of token.
