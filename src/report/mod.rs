@@ -185,7 +185,9 @@ fn render(event: &Event<'static>, extras: &Extras) -> Value {
     // The types leave out their defaults, but a reader of the file should not have to know them.
     json["level"] = Value::from(event.level.to_string());
     each(&mut json, "breadcrumbs", |_, crumb| explicit(crumb));
+    each(&mut json, "exception", |_, exception| note_omitted_frames(exception));
     each(&mut json, "threads", |index, thread| {
+        note_omitted_frames(thread);
         let Some(Lacking { main, state }) = extras.threads.get(index) else { return };
         if let Some(main) = main {
             thread["main"] = Value::from(*main);
@@ -213,6 +215,16 @@ fn explicit(crumb: &mut Value) {
         if crumb.get(key).is_none() {
             crumb[key] = Value::from(default);
         }
+    }
+}
+
+/// Moves the note on frames that were left out to the mechanism: in a stack the public schema has
+/// no such key, and a strict server refuses the event for it.
+fn note_omitted_frames(holder: &mut Value) {
+    let stack = holder.get_mut("stacktrace").and_then(Value::as_object_mut);
+    let Some(omitted) = stack.and_then(|stack| stack.remove("frames_omitted")) else { return };
+    if let Some(mechanism) = holder.get_mut("mechanism").and_then(Value::as_object_mut) {
+        mechanism.entry("data").or_insert_with(|| json!({}))["frames_omitted"] = omitted;
     }
 }
 

@@ -1,0 +1,217 @@
+//! Reports arrive: real programs die, and a real server has what they said.
+//!
+//! Skipped, visibly, where there is no Bugsink: see `bugsink/server.rs`.
+#![cfg(all(feature = "cli", target_os = "linux"))]
+
+mod common;
+#[path = "bugsink/server.rs"]
+mod server;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use common::{Event, Outcome, Profile, Run, skipped};
+use lastwords::deliver::{Spool, State};
+use serde_json::json;
+use server::{Answered, Bugsink, Stored};
+
+const LASTWORDS: &str = env!("CARGO_BIN_EXE_lastwords");
+
+/// A program with the layer, told where to send.
+fn victim(scenario: &str, dsn: &str) -> Run {
+    Run::victim(Profile::Dev, scenario).variable("LASTWORDS_DSN", dsn)
+}
+
+/// A program of any language, told where to send by the command line.
+fn watched(dsn: &str, more: &[&str], command: &[&str]) -> Outcome {
+    let words = [LASTWORDS, "run", "--dsn", dsn].into_iter().chain(more.iter().copied());
+    let words: Vec<&str> = words.chain(["--"]).chain(command.iter().copied()).collect();
+    Run::of(Profile::Dev, "victim").under(&words).run()
+}
+
+/// Sends what still waits below `state`, and gives what the server answered to each.
+fn send_waiting(state: &Path, dsn: &str) -> Vec<Answered> {
+    let spool = Spool::open_existing(state).expect("a spool");
+    let mut answers = Vec::new();
+    for entry in spool.list().expect("a spool") {
+        if entry.state != State::Waiting {
+            continue;
+        }
+        let envelope = spool.read(entry.id).expect("a report");
+        let Some(answer) = server::post(dsn, &envelope) else { continue };
+        if answer.status == 200 {
+            assert!(spool.mark_sent(entry.id).expect("a spool"));
+        }
+        answers.push(answer);
+    }
+    answers
+}
+
+/// The Go program that the corpus is made of; `None`, said aloud, where there is no Go.
+fn go_program() -> Option<&'static str> {
+    static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let build = || {
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-crash");
+        let mut go = Command::new("go");
+        go.args(["build", "-o"]).arg(&program).arg(".");
+        go.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/programs/go"));
+        go.envs([("GOFLAGS", "-mod=mod"), ("GOTOOLCHAIN", "local"), ("CGO_ENABLED", "0")]);
+        go.status().is_ok_and(|status| status.success()).then_some(program)
+    };
+    let program = BUILT.get_or_init(build).as_ref().and_then(|path| path.to_str());
+    if program.is_none() {
+        skipped("there is no go here");
+    }
+    program
+}
+
+fn event(stored: &Stored) -> Event {
+    Event(stored.event.clone())
+}
+
+#[test]
+fn a_panic_of_a_recording_program_arrives_whole() {
+    let Some(server) = Bugsink::shared() else { return };
+    let project = server.project();
+    let outcome = victim("ingest", &project.dsn())
+        .variable("LASTWORDS_RELEASE", "service@1.4.2")
+        .variable("LASTWORDS_EDITION", "oss")
+        .variable("LASTWORDS_TAGS", "dgraph=alpha")
+        .run();
+    send_waiting(&outcome.state(), &project.dsn());
+
+    let stored = project.event();
+    let sent = outcome.event();
+    assert_eq!(sent.0["event_id"], stored.id);
+    let event = event(&stored);
+    assert_eq!(
+        (&event.0["release"], &event.0["environment"]),
+        (&json!("service@1.4.2"), &json!("prod-oss"))
+    );
+    assert_eq!(event.0["tags"], json!({"cid": "learned-at-run-time", "dgraph": "alpha"}));
+    assert_eq!(event.top_in_app()["function"], "victim::ingest::index_batch");
+    assert_eq!(event.message(), "index out of bounds: the len is 3 but the index is 3");
+    assert_eq!(event.breadcrumb_messages().len(), 50);
+    assert_eq!(event.breadcrumb_messages()[49], "line 49");
+    assert_eq!(event.thread()["name"], "ingest");
+    // All of it, not only what is looked at above.
+    for key in ["exception", "breadcrumbs", "contexts", "threads", "fingerprint", "level"] {
+        assert_eq!(event.0[key], sent.0[key], "{key}");
+    }
+}
+
+#[test]
+fn a_panic_of_a_go_program_arrives_whole() {
+    let Some(server) = Bugsink::shared() else { return };
+    let Some(program) = go_program() else { return };
+    let project = server.project();
+    let flags = ["--release", "alpha@24.1.0-rc1", "--tag", "cluster=c1", "--tag-subcommand", "how"];
+    let script = r#"echo 'level=warn msg="the disk is nearly full"' >&2; exec "$0" "$1""#;
+    let outcome = watched(&project.dsn(), &flags, &["sh", "-c", script, program, "named-error"]);
+    outcome.exits_with(2);
+    send_waiting(&outcome.state(), &project.dsn());
+
+    let event = event(&project.event());
+    assert_eq!((&event.0["platform"], event.level()), (&json!("go"), "fatal"));
+    assert_eq!(
+        (&event.0["release"], &event.0["environment"]),
+        (&json!("alpha@24.1.0-rc1"), &json!("dev"))
+    );
+    assert_eq!(event.0["tags"], json!({"cluster": "c1", "how": "-c"}));
+    assert_eq!(event.top_in_app()["function"], "fail");
+    assert_eq!(event.top_in_app()["module"], "main");
+    assert_eq!(event.breadcrumb_messages(), ["the disk is nearly full"]);
+    assert_eq!(event.breadcrumbs()[0]["level"], "warning");
+    assert_eq!(event.0["contexts"]["process"]["exit_code"], 2);
+}
+
+#[test]
+fn crashes_are_grouped_by_what_and_where() {
+    let Some(server) = Bugsink::shared() else { return };
+    let project = server.project();
+    for scenario in ["main", "ingest", "main", "thread"] {
+        let outcome = victim(scenario, &project.dsn()).run();
+        send_waiting(&outcome.state(), &project.dsn());
+    }
+    let mut expected = vec![0, 1, 0, 2];
+    if let Some(program) = go_program() {
+        for scenario in ["named-error", "method-value", "named-error"] {
+            let outcome = watched(&project.dsn(), &[], &[program, scenario]);
+            send_waiting(&outcome.state(), &project.dsn());
+        }
+        expected.extend([3, 4, 3]);
+    }
+    let issues: Vec<String> = project.events().into_iter().map(|stored| stored.issue).collect();
+    // The number of an issue: where it was first seen among the issues.
+    let mut known: Vec<&String> = Vec::new();
+    let numbers: Vec<usize> = issues
+        .iter()
+        .map(|issue| {
+            known.iter().position(|known| *known == issue).unwrap_or_else(|| {
+                known.push(issue);
+                known.len() - 1
+            })
+        })
+        .collect();
+    assert_eq!(numbers, expected);
+}
+
+#[test]
+fn a_silent_death_arrives() {
+    let Some(server) = Bugsink::shared() else { return };
+    let project = server.project();
+    let outcome = watched(&project.dsn(), &[], &["sh", "-c", "echo ready >&2; kill -SEGV $$"]);
+    outcome.exits_with(139);
+    send_waiting(&outcome.state(), &project.dsn());
+    let event = event(&project.event());
+    assert_eq!(event.exceptions()[0]["type"], "SIGSEGV");
+    assert_eq!(event.breadcrumb_messages(), ["ready"]);
+}
+
+#[test]
+fn a_report_of_the_time_without_a_server_arrives_once() {
+    let Some(mut server) = Bugsink::start() else { return };
+    let dsn = server.project().dsn();
+    server.stop();
+    let outcome = victim("main", &dsn).run();
+    assert!(send_waiting(&outcome.state(), &dsn).is_empty(), "nobody answers");
+    let id = outcome.event().0["event_id"].clone();
+    server.restart();
+    for _ in 0..2 {
+        send_waiting(&outcome.state(), &dsn);
+    }
+    assert_eq!(id, server.projects()[0].event().id);
+}
+
+#[test]
+fn a_wrong_key_keeps_the_report() {
+    let Some(server) = Bugsink::shared() else { return };
+    let project = server.project();
+    let outcome = victim("main", &project.dsn_with_wrong_key()).run();
+    for answer in send_waiting(&outcome.state(), &project.dsn_with_wrong_key()) {
+        assert_eq!(answer.status, 403, "{}", answer.body);
+    }
+    assert_eq!(project.events().len(), 0);
+    assert_eq!(outcome.event().message(), "main is no more", "it can still be read here");
+}
+
+/// The server takes an event of 1 MiB, and no more.
+#[test]
+fn no_report_is_too_large() {
+    let Some(server) = Bugsink::shared() else { return };
+    let project = server.project();
+    let script = r#"
+        awk 'BEGIN { for (i = 0; i < 40000; i++) printf "%s ", i > "/dev/stderr"
+             for (n = 0; n < 1500; n++) { printf "line %d ", n > "/dev/stderr"
+             for (i = 0; i < 700; i++) printf "\"%d\t", i > "/dev/stderr"; print "" > "/dev/stderr" } }'
+        kill -SEGV $$"#;
+    let flags = ["--breadcrumbs", "1000", "--stderr-tail", "16MiB", "--ring-size", "16MiB"];
+    let outcome = watched(&project.dsn(), &flags, &["sh", "-c", script]);
+    let answers = send_waiting(&outcome.state(), &project.dsn());
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    let event = event(&project.event());
+    let size = outcome.event().0.to_string().len();
+    assert!(size <= 1 << 20 && size > 900_000, "{size}");
+    assert!(event.breadcrumbs().len() > 100, "{}", event.breadcrumbs().len());
+}
