@@ -70,8 +70,8 @@ pub mod supervise;
 pub use config::SuperviseMode;
 #[doc(hidden)]
 pub use recorder::monitor::run as run_monitored;
-#[doc(hidden)]
-pub use recorder::state_dir_candidates;
 pub use recorder::{Builder, InstallError, Recorder, builder, remove_tag, set_tag};
+#[doc(hidden)]
+pub use recorder::{StateDir, inspect_state_dirs, state_dir_candidates};
 /// The version of `sentry` whose types this crate's interface uses.
 pub use sentry;

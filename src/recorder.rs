@@ -9,6 +9,7 @@ pub(crate) mod above;
 mod builder;
 mod exit;
 mod global;
+mod inspect;
 mod memory;
 pub(crate) mod monitor;
 mod publish;
@@ -30,6 +31,7 @@ use publish::Publisher;
 
 pub use builder::{Builder, InstallError, builder};
 pub use global::{remove_tag, set_tag};
+pub use inspect::{StateDir, inspect_state_dirs};
 pub use state_dir::state_dir_candidates;
 
 /// A handle to a recording. Cheap to clone; dropping it does nothing.

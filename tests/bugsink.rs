@@ -215,3 +215,55 @@ fn no_report_is_too_large() {
     assert!(size <= 1 << 20 && size > 900_000, "{size}");
     assert!(event.breadcrumbs().len() > 100, "{}", event.breadcrumbs().len());
 }
+
+/// What `lastwords doctor` finds, as JSON; `None`, said aloud, while it cannot send.
+fn doctor(arguments: &[&str]) -> Option<serde_json::Value> {
+    let home = tempfile::tempdir().expect("a home");
+    let mut command = Command::new(LASTWORDS);
+    command.args(["doctor", "--json"]).args(arguments).env_clear().env("HOME", home.path());
+    let output = command.output().expect("the doctor");
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let well = output.status.success();
+    assert_eq!(found["well"], well, "{found}");
+    if found["sending"]["checked"] == false {
+        skipped("the doctor opens no connection");
+        return None;
+    }
+    Some(found)
+}
+
+#[test]
+fn the_doctors_test_event_arrives() {
+    let Some(server) = Bugsink::shared() else { return };
+    let project = server.project();
+    let dsn = project.dsn();
+    let arguments =
+        ["--send-test", "--dsn", &dsn, "--release", "alpha@1.0.0", "--tag", "cluster=c1"];
+    let Some(found) = doctor(&arguments) else { return };
+    assert_eq!(found["well"], true, "{found}");
+    let stored = project.event();
+    assert_eq!(found["sending"]["test_event"], stored.id);
+    assert_eq!(stored.event["logentry"]["formatted"], "lastwords doctor: test");
+    assert_eq!(
+        (&stored.event["level"], &stored.event["environment"]),
+        (&json!("info"), &json!("prod"))
+    );
+    assert_eq!(stored.event["tags"]["cluster"], "c1");
+}
+
+#[test]
+fn the_doctor_asks_the_server_and_stores_nothing() {
+    let Some(mut server) = Bugsink::start() else { return };
+    let (dsn, wrong) = {
+        let project = server.project();
+        (project.dsn(), project.dsn_with_wrong_key())
+    };
+    let Some(found) = doctor(&["--dsn", &dsn]) else { return };
+    assert_eq!((&found["well"], &found["sending"]["status"]), (&json!(true), &json!(200)));
+    let Some(found) = doctor(&["--dsn", &wrong]) else { return };
+    assert_eq!((&found["well"], &found["sending"]["status"]), (&json!(false), &json!(403)));
+    assert_eq!(server.projects()[0].events().len(), 0);
+    server.stop();
+    let Some(found) = doctor(&["--dsn", &dsn]) else { return };
+    assert_eq!((&found["well"], &found["sending"]["status"]), (&json!(false), &json!(null)));
+}

@@ -65,6 +65,7 @@ Examples:
   lastwords show                   the latest report
   lastwords show 3f2a              the report whose id begins with 3f2a
   lastwords show --json | jq .     the same as the event that is sent
+  lastwords doctor --send-test     whether reports can be kept here, and arrive
 
 Exit codes:
   0  done; an empty spool is no failure
@@ -102,7 +103,48 @@ pub enum Command {
     /// breadcrumbs. How the process ended decides where the text alone does not. Exit codes: 0 a
     /// crash was found, 1 none, 2 wrong usage, or the input could not be read.
     Parse(ParseArgs),
+    /// Check the settings, where reports are kept, and the way to the server
+    ///
+    /// Every setting is shown with its value and where that comes from, then one line for each
+    /// finding: `ok`, `note` or `problem`. It looks as the user that runs it, with the flags and
+    /// the environment that it is given; what a program sets in its code it cannot see. Nothing is
+    /// left behind. No event is sent without --send-test, and with sending switched off or without
+    /// a DSN no connection is opened. Exit codes: 0 no problem, 1 a problem, 2 wrong usage.
+    Doctor(DoctorArgs),
 }
+
+/// Options of `lastwords doctor`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = DOCTOR_AFTER, after_long_help = DOCTOR_EXAMPLES)]
+pub struct DoctorArgs {
+    /// Send one test event (level info), and say its id and the server's answer
+    #[arg(long, help_heading = "What to check")]
+    pub send_test: bool,
+
+    /// Print one JSON object
+    ///
+    /// Fields: `well`, `settings` (`name`, `value`, `origins`), `state_dirs` (each candidate: `path`,
+    /// `used`, `exists`, `mode`, `owner`, `free`, `trouble`), `reports` (`directory`, and the
+    /// number of reports in each state), `sent_as` (`release`, `environment`, `tags`), `sending`
+    /// (`enabled`, `dsn`, `proxy`, `checked`, `status`, `words`, `test_event`), and `findings`
+    /// (`mark`, `about`, `text`).
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+
+    /// The settings.
+    #[command(flatten)]
+    pub settings: SettingFlags,
+}
+
+const DOCTOR_AFTER: &str = "Exit codes: 0 no problem, 1 a problem, 2 wrong usage";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  lastwords doctor
+  lastwords doctor --send-test --dsn https://KEY@HOST/PROJECT
+  lastwords doctor --json | jq -r '.findings[] | select(.mark == \"problem\") | .text'
+
+Exit codes: 0 no problem, 1 a problem, 2 wrong usage";
 
 /// Options of `lastwords run`.
 #[derive(Debug, clap::Args)]

@@ -5,6 +5,7 @@
 //! a terminal would obey; `--json` is the one way around it, and escapes for itself.
 mod args;
 mod clock;
+mod doctor;
 mod error;
 mod event;
 mod exit;
@@ -45,6 +46,10 @@ fn read(args: &Args, out: &mut Output) -> Result<u8, Error> {
     match &args.command {
         Command::List(options) => list::run(options, &store()?, out)?,
         Command::Show(options) => show::run(options, &store()?, out)?,
+        Command::Doctor(options) => {
+            let is_well = doctor::run(options, args.state_dir.as_deref(), out)?;
+            code = if is_well { exit::OK } else { exit::FAILED };
+        }
         Command::Parse(options) if parse::run(options, out)? => {}
         Command::Parse(_) => code = exit::FAILED,
         Command::Run(_) => {}

@@ -5,22 +5,16 @@
 
 use std::path::Path;
 
-use lastwords::config::{self, Flags, Key, Overrides};
 use lastwords::run_monitored;
 use lastwords::supervise::{Command, Ended, Rewrites, StartError};
 
 use super::args::RunArgs;
-use super::exit;
+use super::{exit, settings};
 
 /// Runs the command; how it ended, or why it could not be started.
 pub fn run(args: &RunArgs, state_dir: Option<&Path>) -> Result<Ended, StartError> {
-    let mut flags: Flags = args.settings.0.clone();
-    if let Some(directory) = state_dir {
-        // For the child too, which may stand elsewhere.
-        let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
-        flags.push(Key::StateDir, absolute);
-    }
-    let resolved = config::resolve(&Overrides::default(), &|name| std::env::var_os(name), &flags);
+    let flags = args.settings.with_state_dir(state_dir);
+    let resolved = settings::resolve(&flags);
     resolved.problems.iter().for_each(|problem| exit::say(&problem.to_string()));
     let (program, arguments) = args.command.split_first().expect("clap requires a command");
     let mut rewrites = Rewrites::default();

@@ -1,15 +1,34 @@
 //! The settings as flags of `lastwords run`, made from the one table.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::builder::OsStringValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use lastwords::config::{FlagValue, Flags, Key, TABLE};
+use lastwords::config::{self, FlagValue, Flags, Key, Overrides, Resolved, TABLE};
 
 /// The flags that were given.
 #[derive(Debug, Clone, Default)]
 pub struct SettingFlags(pub Flags);
+
+impl SettingFlags {
+    /// The flags with that of the state directory, which belongs to every subcommand.
+    pub fn with_state_dir(&self, state_dir: Option<&Path>) -> Flags {
+        let mut flags = self.0.clone();
+        if let Some(directory) = state_dir {
+            // For a child too, which may stand elsewhere.
+            let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+            flags.push(Key::StateDir, absolute);
+        }
+        flags
+    }
+}
+
+/// The settings by these flags and the environment.
+pub fn resolve(flags: &Flags) -> Resolved {
+    config::resolve(&Overrides::default(), &|name| std::env::var_os(name), flags)
+}
 
 /// The heading that the flags stand under in the help.
 const HEADING: &str = "Settings";

@@ -280,6 +280,21 @@ fn take(chars: impl Iterator<Item = char>, columns: usize) -> Vec<char> {
         .collect()
 }
 
+/// `1.2 GiB`.
+pub fn bytes(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    let mut unit = "bytes";
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if size < 1024.0 {
+            break;
+        }
+        size /= 1024.0;
+        unit = larger;
+    }
+    let digits = usize::from(unit != "bytes" && size < 100.0);
+    format!("{size:.digits$} {unit}")
+}
+
 /// `count` with its noun: `1 frame`, `1,204 frames`.
 pub fn counted(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
@@ -363,5 +378,13 @@ mod tests {
         assert_eq!(counted(1, "frame"), "1 frame");
         assert_eq!(counted(0, "frame"), "0 frames");
         assert_eq!(counted(1234567, "frame"), "1,234,567 frames");
+    }
+
+    #[test]
+    fn bytes_have_a_fitting_unit() {
+        assert_eq!(bytes(812), "812 bytes");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(300 << 20), "300 MiB");
+        assert_eq!(bytes(u64::MAX), "16777216 TiB");
     }
 }

@@ -26,17 +26,17 @@ pub(super) struct Opened {
 
 /// A directory that may be the state directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Candidate {
-    path: PathBuf,
+pub(super) struct Candidate {
+    pub(super) path: PathBuf,
     /// Whether using it is a makeshift, worth a warning.
-    makeshift: bool,
+    pub(super) makeshift: bool,
 }
 
 /// Opens spool and region in the first candidate that works, else in memory. A region that is there
 /// already is taken as it is.
 pub(super) fn open(settings: &Settings, identity: &Identity, mut made: Option<Region>) -> Opened {
     let mut failures = Vec::new();
-    for candidate in candidates(settings.state_dir.as_deref(), &Surroundings::of_this_process()) {
+    for candidate in candidates_here(settings.state_dir.as_deref()) {
         match open_in(&candidate.path, settings, identity, &mut made) {
             Ok(opened) => {
                 warn_of(&failures, &candidate);
@@ -193,8 +193,12 @@ pub(super) fn other_spools(not: &Path, limit: u64) -> impl Iterator<Item = Spool
 /// takes the first that exists.
 #[must_use]
 pub fn state_dir_candidates(setting: Option<&Path>) -> Vec<PathBuf> {
-    let found = candidates(setting, &Surroundings::of_this_process());
-    found.into_iter().map(|candidate| candidate.path).collect()
+    candidates_here(setting).into_iter().map(|candidate| candidate.path).collect()
+}
+
+/// The candidates of this process.
+pub(super) fn candidates_here(setting: Option<&Path>) -> Vec<Candidate> {
+    candidates(setting, &Surroundings::of_this_process())
 }
 
 /// Magic numbers of filesystems whose files are somewhere else, from `statfs(2)` and the kernel's
@@ -215,13 +219,13 @@ const NETWORK: [u64; 11] = [
 ];
 
 #[cfg(target_os = "linux")]
-fn is_on_network(dir: &Path) -> bool {
+pub(super) fn is_on_network(dir: &Path) -> bool {
     // The width of the field differs between architectures; the numbers have 32 bits.
     rustix::fs::statfs(dir).is_ok_and(|fs| NETWORK.contains(&(fs.f_type as u64 & 0xFFFF_FFFF)))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn is_on_network(_dir: &Path) -> bool {
+pub(super) fn is_on_network(_dir: &Path) -> bool {
     false
 }
 

@@ -34,6 +34,7 @@ pub use context::Usage;
 pub(crate) use envelope::rfc3339;
 pub use envelope::{Attachment, Envelope, EnvelopeError, Item};
 pub(crate) use limits::EVENT_BYTES;
+pub use mend::{AsSent, as_sent};
 pub use scene::{Place, ProcessInfo, Scene};
 pub use scrub::Scrubber;
 use thread::Lacking;

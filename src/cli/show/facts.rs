@@ -10,7 +10,7 @@ use crate::cli::event::Event;
 use crate::cli::list::{level_role, state_role};
 use crate::cli::output::Output;
 use crate::cli::store::Report;
-use crate::cli::text::{Line, Role};
+use crate::cli::text::{Line, Role, bytes};
 
 /// The column where values begin.
 const COLUMN: usize = 11;
@@ -64,7 +64,7 @@ const PROCESS: [(&str, Words); 4] = [
     ("pid", |pid| format!("pid {}", plain(pid))),
     ("uptime_seconds", |up| format!("up {}", clock::span(up.as_f64().unwrap_or_default()))),
     ("peak_memory_bytes", |peak| {
-        format!("peak memory {}", bytes_in_words(peak.as_u64().unwrap_or_default()))
+        format!("peak memory {}", bytes(peak.as_u64().unwrap_or_default()))
     }),
 ];
 
@@ -146,32 +146,9 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// `1.2 GiB`.
-fn bytes_in_words(bytes: u64) -> String {
-    let mut size = bytes as f64;
-    let mut unit = "bytes";
-    for larger in ["KiB", "MiB", "GiB", "TiB"] {
-        if size < 1024.0 {
-            break;
-        }
-        size /= 1024.0;
-        unit = larger;
-    }
-    let digits = usize::from(unit != "bytes" && size < 100.0);
-    format!("{size:.digits$} {unit}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_have_a_fitting_unit() {
-        assert_eq!(bytes_in_words(812), "812 bytes");
-        assert_eq!(bytes_in_words(1536), "1.5 KiB");
-        assert_eq!(bytes_in_words(300 << 20), "300 MiB");
-        assert_eq!(bytes_in_words(u64::MAX), "16777216 TiB");
-    }
 
     #[test]
     fn the_process_is_told_in_words_and_nothing_is_lost() {
