@@ -4,6 +4,7 @@
 //! It leaves nothing behind. It opens no connection where sending is off or there is no DSN, and sends
 //! no event unless asked to.
 
+mod args;
 mod finding;
 mod place;
 mod print;
@@ -19,7 +20,8 @@ use lastwords::StateDir;
 use lastwords::config::{Resolved, Settings};
 use lastwords::report::{self, AsSent};
 
-use super::args::DoctorArgs;
+pub use args::DoctorArgs;
+
 use super::error::Error;
 use super::output::Output;
 use super::settings;
