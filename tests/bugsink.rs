@@ -30,7 +30,8 @@ fn watched(dsn: &str, more: &[&str], command: &[&str]) -> Outcome {
     Run::of(Profile::Dev, "victim").under(&words).run()
 }
 
-/// Sends what still waits below `state`, and gives what the server answered to each.
+/// Stands in for a sender: posts what still waits below `state`, and gives what the server answered
+/// to each. Where a program has sent its report itself it finds nothing to do.
 fn send_waiting(state: &Path, dsn: &str) -> Vec<Answered> {
     let spool = Spool::open_existing(state).expect("a spool");
     let mut answers = Vec::new();
