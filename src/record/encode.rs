@@ -2,7 +2,7 @@
 //!
 //! **Guarantee:** encoding never allocates and never panics. A `Debug` of the program's that
 //! panics is caught and becomes `<panicked>`; one that logs is nested, each record in a buffer of
-//! its own on the stack. **Lost:** what does not fit a record is cut at a character, and the
+//! its own on the stack. A field whose name begins with [`PRIVATE`] is not even formatted. **Lost:** what does not fit a record is cut at a character, and the
 //! record says so.
 //!
 //! ```text
@@ -47,6 +47,8 @@ pub(crate) mod ty {
 pub(crate) const NO_TEXT: u16 = u16::MAX;
 /// Bytes kept free for each field still to come, so that one long value does not hide them all.
 const RESERVE: usize = 12;
+/// What the names of fields that are never recorded begin with.
+pub(crate) const PRIVATE: &str = "private.";
 /// How many sources of an error are followed.
 const MOST_SOURCES: usize = 16;
 
@@ -173,10 +175,13 @@ impl Encoder {
         self.buffer.push(&text.as_bytes()[..kept]);
     }
 
-    /// Begins a value that needs `bytes` in all; false if it does not fit.
+    /// Begins a value that needs `bytes` in all; false if it does not fit, or is private.
     #[inline]
     fn begin(&mut self, field: &Field, ty: u8, bytes: usize) -> bool {
         self.fields_left = self.fields_left.saturating_sub(1);
+        if field.name().starts_with(PRIVATE) {
+            return false;
+        }
         let index = field.index();
         if index > 255 || bytes > self.room() {
             self.cut = true;
