@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::Rewrites;
@@ -32,6 +33,33 @@ pub struct Command {
     /// Descriptors of the monitor's that stay open although they are not close-on-exec. All others
     /// of that kind are taken for inherited ones and closed once the program runs.
     pub keep: Vec<RawFd>,
+}
+
+impl Command {
+    /// The file that the program's name means, by its absolute path with links resolved: the same
+    /// search as at its start, and for a script the script. `None` if there is none.
+    pub fn find(&self) -> Option<PathBuf> {
+        let name = Path::new(&self.program);
+        if name.components().count() > 1 || name.is_absolute() {
+            return name.canonicalize().ok();
+        }
+        let folders = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
+        let files = std::env::split_paths(&folders).map(|folder| folder.join(name));
+        files.into_iter().find(|file| is_executable(file))?.canonicalize().ok()
+    }
+}
+
+/// Where programs are looked for without `PATH`, as the C library does.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+#[cfg(unix)]
+fn is_executable(file: &Path) -> bool {
+    file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+#[cfg(not(unix))]
+fn is_executable(file: &Path) -> bool {
+    file.is_file()
 }
 
 /// Whether the program's standard error is a terminal.
@@ -72,3 +100,21 @@ impl fmt::Display for PtyModeError {
 }
 
 impl std::error::Error for PtyModeError {}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn found(program: &str) -> Option<PathBuf> {
+        Command { program: program.into(), ..Command::default() }.find()
+    }
+
+    #[test]
+    fn a_program_is_found_by_name_and_by_path_with_its_links_resolved() {
+        let shell = Path::new("/bin/sh").canonicalize().unwrap();
+        assert_eq!(found("/bin/sh"), Some(shell.clone()));
+        assert_eq!(found("sh"), Some(shell));
+        assert_eq!(found("no-such-program-anywhere"), None);
+        assert_eq!(found("/no/such/program"), None);
+    }
+}

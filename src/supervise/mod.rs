@@ -120,7 +120,8 @@ pub struct Usage {
 
 /// Runs the program to its end.
 ///
-/// To be called from a process with one thread. Afterwards standard input and output are
+/// To be called from a process with one thread; the watcher may start more once the program runs.
+/// Afterwards standard input and output are
 /// `/dev/null`, the working directory is `/`, and signals stay blocked, so that nothing but the
 /// program's end decides how the wrapper ends. All this also holds while the watcher is called.
 ///
