@@ -28,11 +28,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sentry::types::Dsn;
+use tracing_core::dispatcher::{Dispatch, with_default};
 use ureq::Agent;
 
 use self::request::Request;
 use self::route::Routes;
 use super::{Answer, Courier, NotAnswered, Stage};
+use crate::detect::hook;
 
 /// What we call ourselves.
 const NAME: &str = concat!("lastwords/", env!("CARGO_PKG_VERSION"));
@@ -45,6 +47,9 @@ const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long the words of an answer are waited for, once its status is known.
 const WORDS: Duration = Duration::from_secs(2);
+
+/// The same of a report that the server has taken.
+const TAKEN: Duration = Duration::from_millis(200);
 
 /// Carries envelopes over HTTP and HTTPS.
 ///
@@ -72,6 +77,14 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Whether requests to a server are sent to it without a proxy, as the environment has it.
+    #[must_use]
+    pub fn goes_directly(&self, dsn: &Dsn) -> bool {
+        self.routes.goes_directly(dsn)
+    }
+}
+
 impl Default for Client {
     fn default() -> Client {
         Client::new()
@@ -94,17 +107,22 @@ impl Courier for Client {
         let (sender, receiver) = mpsc::channel();
         let spawned = thread::Builder::new().name(THREAD.to_owned()).spawn({
             let (routes, attempt) = (Arc::clone(&self.routes), Arc::clone(&attempt));
-            move || carry(&routes, &request, &attempt, &sender)
+            // A panic here is none of the program's, and neither are log lines: a breadcrumb about
+            // the sending of a report belongs in no report.
+            move || {
+                hook::ignore_this_thread();
+                with_default(&Dispatch::none(), || carry(&routes, &request, &attempt, &sender));
+            }
         });
         if let Err(error) = spawned {
             let words = format!("no thread can be started: {error}");
             return Err(NotAnswered { at: Stage::Connect, words });
         }
         let mut answer = receiver.recv_timeout(left()).unwrap_or_else(|error| Err(silence(error)));
-        if answer.is_ok()
-            && let Ok(with_words) = receiver.recv_timeout(left().min(WORDS))
-        {
-            answer = with_words;
+        if let Ok(known) = &answer {
+            // What a server says of what it has taken is worth no wait, only its connection is.
+            let worth = if (200..300).contains(&known.status) { TAKEN } else { WORDS };
+            answer = receiver.recv_timeout(left().min(worth)).unwrap_or(answer);
         }
         attempt.give_up();
         answer

@@ -25,14 +25,11 @@ use sentry::types::{Dsn, Uuid};
 use super::claim::Claim;
 use super::journal::{self, Hindrance, Millis, millis, system_time};
 use super::spool::{Entry, Spool, State};
-use super::{Courier, SpoolError};
+use super::{Answer, Courier, NotAnswered, SpoolError, Stage};
 use crate::report::Envelope;
 
 pub use fate::{Drained, Fate, Kept};
 pub use order::Order;
-
-/// How long a report is left alone after it was written: until then it may be corrected.
-const HOLD: Duration = Duration::from_secs(1);
 
 /// When to look again at a report that somebody else has claimed.
 const OTHERS_WORK: Duration = Duration::from_secs(5);
@@ -52,6 +49,40 @@ pub fn drain(
     Drain::new(spool, courier, order, &SystemTime::now, &random).run(tell)
 }
 
+/// Says of each report that waits why it does, without sending anything; those that nothing keeps
+/// would go with the next drain.
+pub fn explain(spool: &Spool, fallback: Option<&Dsn>, tell: &mut dyn FnMut(Uuid, Option<Kept>)) {
+    struct Nobody;
+    impl Courier for Nobody {
+        fn post(&self, _: &Dsn, _: &[u8], _: Duration) -> Result<Answer, NotAnswered> {
+            // Never asked: nothing is sent to explain why nothing was.
+            Err(NotAnswered { at: Stage::Connect, words: String::new() })
+        }
+    }
+    let order = Order {
+        ready: &|_| false,
+        wants: &|_, _| true,
+        fallback,
+        instead: None,
+        on_request: false,
+        insist: &[],
+        until: None,
+        hold: Duration::ZERO,
+        pause: Duration::ZERO,
+        rate_limit: 0,
+    };
+    let mut drain = Drain::new(spool, &Nobody, &order, &SystemTime::now, &|| 0);
+    for entry in spool.waiting().unwrap_or_default() {
+        let header = drain.wanted_header(entry.id);
+        let target = header.and_then(|header| drain.target(entry.id, entry.modified, &header));
+        match target.and_then(|target| drain.look_for_hindrance(&target)) {
+            Ok(()) => tell(entry.id, None),
+            Err(Some(kept)) => tell(entry.id, Some(kept)),
+            Err(None) => {}
+        }
+    }
+}
+
 /// One drain.
 struct Drain<'a> {
     spool: &'a Spool,
@@ -59,6 +90,8 @@ struct Drain<'a> {
     order: &'a Order<'a>,
     clock: &'a dyn Fn() -> SystemTime,
     random: &'a dyn Fn() -> u32,
+    /// Whether the last report was sent, or tried to be.
+    posted: bool,
     /// Destinations that are left alone for the rest of this drain.
     stopped: HashMap<String, Kept>,
     drained: Drained,
@@ -82,7 +115,7 @@ impl<'a> Drain<'a> {
         random: &'a dyn Fn() -> u32,
     ) -> Drain<'a> {
         let (stopped, drained) = (HashMap::new(), Drained::default());
-        Drain { spool, courier, order, clock, random, stopped, drained }
+        Drain { spool, courier, order, clock, random, posted: false, stopped, drained }
     }
 
     fn run(mut self, tell: &mut dyn FnMut(Uuid, &Fate)) -> Drained {
@@ -98,6 +131,9 @@ impl<'a> Drain<'a> {
             }
         };
         for entry in entries {
+            if std::mem::take(&mut self.posted) && !self.order.pause.is_zero() {
+                std::thread::sleep(self.order.pause);
+            }
             let fate = match self.attempt(&entry) {
                 Ok(fate) => fate,
                 Err(Some(kept)) => Fate::Kept(kept),
@@ -133,7 +169,7 @@ impl<'a> Drain<'a> {
         let again = self.target(id, entry.modified, &envelope)?;
         if again.key != target.key {
             // It was replaced by one for somebody else, who may be stopped or not wanted.
-            return Err(Some(Kept::Young { ready_in: HOLD }));
+            return Err(Some(Kept::Young { ready_in: self.order.hold }));
         }
         self.send(&claim, &target, &envelope)
     }
@@ -156,23 +192,31 @@ impl<'a> Drain<'a> {
 
     /// Where a report is to go, if it may leave at all.
     fn target(&self, id: Uuid, modified: SystemTime, header: &Envelope) -> Step<Target> {
-        if header.event_id().is_some_and(|named| named != id) {
-            let why = "its event has another id than its file";
+        let why = match header.event_id() {
+            Some(named) if named == id => None,
+            Some(_) => Some("its event has another id than its file"),
+            None => Some("its header names no event"),
+        };
+        if let Some(why) = why {
             return Err(Some(Kept::Unreadable(why.to_owned())));
         }
         if header.is_local() && !self.order.insist.contains(&id) {
             return Err(Some(Kept::Local));
         }
-        let dsn = match header.dsn() {
-            Some(named) => named.parse().map_err(|error: sentry::types::ParseDsnError| {
-                Some(Kept::BadDsn(error.to_string()))
-            })?,
-            None => self.order.fallback.cloned().ok_or(Some(Kept::NoDestination))?,
+        let dsn = match (self.order.instead, header.dsn()) {
+            (Some(instead), _) => instead.clone(),
+            (None, Some(named)) => {
+                named.parse().map_err(|error: sentry::types::ParseDsnError| {
+                    Some(Kept::BadDsn(error.to_string()))
+                })?
+            }
+            (None, None) => self.order.fallback.cloned().ok_or(Some(Kept::NoDestination))?,
         };
         // A time in the future has no age: such a file is old.
-        let age = (self.clock)().duration_since(modified).unwrap_or(HOLD);
-        if age < HOLD && !(self.order.ready)(id) {
-            return Err(Some(Kept::Young { ready_in: HOLD - age }));
+        let hold = self.order.hold;
+        let age = (self.clock)().duration_since(modified).unwrap_or(hold);
+        if age < hold && !(self.order.ready)(id) {
+            return Err(Some(Kept::Young { ready_in: hold - age }));
         }
         Ok(Target { key: journal::key(&dsn), dsn })
     }

@@ -146,6 +146,15 @@ impl Spool {
         });
     }
 
+    /// Counts an event that was not sent for a reason in Sentry's words, for the next client report to
+    /// its destination.
+    pub fn count_discarded(&self, dsn: &Dsn, reason: &str) {
+        let now = millis(std::time::SystemTime::now());
+        self.change_journal(now, |journal| {
+            journal.destination_mut(&key(dsn), now).discard(reason, "error", 1);
+        });
+    }
+
     fn read_journal(&self) -> Journal {
         let folder = Folder::open(self.dir()).ok().flatten();
         let opened = folder.and_then(|folder| folder.open_file(FILE).ok().flatten());

@@ -1,7 +1,7 @@
 //! Room 4, deliver: an event becomes a file in the spool, and from there goes to its server.
 //!
 //! A report is on disk before it is sent, and stays there until it is known to have arrived or
-//! until the spool's limit pushes it out: see [`Spool`]. [`drain`] sends what waits: a [`Client`]
+//! until the spool's limit pushes it out: see [`Spool`]. [`drain()`] sends what waits: a [`Client`]
 //! carries it, and an [`Outcome`] is what the answer means.
 mod answer;
 mod claim;
@@ -10,9 +10,11 @@ mod drain;
 mod error;
 mod folder;
 mod journal;
+mod letters;
 mod limits;
 mod lock;
 mod outcome;
+mod sender;
 mod spool;
 
 use std::path::Path;
@@ -20,9 +22,10 @@ use std::path::Path;
 pub use answer::{Answer, Courier, NotAnswered, RateLimit, Stage};
 pub use claim::Claim;
 pub use client::Client;
-pub use drain::{Drained, Fate, Kept, Order, drain};
+pub use drain::{Drained, Fate, Kept, Order, drain, explain};
 pub use error::SpoolError;
 pub use outcome::{Outcome, backoff};
+pub use sender::{Means, Sender};
 pub use spool::{Entry, Pruned, Spool, State, Verdict};
 
 /// Makes `dir`, with its parents, or takes it as it is: a directory of ours that nobody else can

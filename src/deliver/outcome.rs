@@ -38,6 +38,13 @@ pub enum Outcome {
     },
 }
 
+/// Whether an answer is for people: that of a login page, or of a portal on the way.
+fn is_web_page(words: &str) -> bool {
+    let begins =
+        |with: &str| words.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
+    begins("<!doctype html") || begins("<html")
+}
+
 impl Outcome {
     /// What a courier's result means.
     #[must_use]
@@ -48,6 +55,10 @@ impl Outcome {
         };
         let (status, words) = (answer.status, answer.words.clone());
         match status {
+            200..=299 if is_web_page(&words) => Outcome::Later {
+                why: "the answer is a web page, not one of Sentry's".to_owned(),
+                server_asked: false,
+            },
             200..=299 => Outcome::Accepted,
             401 | 403 | 300..=399 => Outcome::WrongDsn { status, words },
             408 | 429 | 502..=504 => {

@@ -242,6 +242,12 @@ impl Spool {
         Ok(entries)
     }
 
+    /// Whether anything waits. What cannot be looked at does not.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        self.waiting().is_ok_and(|entries| !entries.is_empty())
+    }
+
     fn open_report(&self, state: State, id: Uuid) -> Result<Option<(File, Entry)>, SpoolError> {
         let Some(folder) = self.folder(state)? else { return Ok(None) };
         let name = file_name(id);

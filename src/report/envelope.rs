@@ -10,11 +10,14 @@
 //!
 //! Not offered: typed items, compression.
 
-use std::fmt;
+mod error;
+
 use std::time::SystemTime;
 
-use sentry::types::Uuid;
+use sentry::types::{Dsn, Uuid};
 use serde_json::{Map, Value};
+
+pub use error::EnvelopeError;
 
 use super::mend;
 
@@ -69,6 +72,11 @@ impl Envelope {
     /// As [`with_dsn`](Self::with_dsn).
     pub fn set_dsn(&mut self, dsn: &str) {
         self.header.insert("dsn".to_owned(), Value::from(dsn));
+    }
+
+    /// Names the DSN it is meant for.
+    pub fn set_destination(&mut self, dsn: &Dsn) {
+        self.set_dsn(&dsn_text(dsn));
     }
 
     /// Sets the time it is sent, which the server compares with its own clock.
@@ -143,6 +151,16 @@ impl Envelope {
         };
         self.items.retain(|item| !is_it(item));
         self.push_attachment(attachment);
+    }
+
+    /// Keeps the attachments of an earlier version of it, those whose name it has none of.
+    pub fn keep_attachments_of(&mut self, earlier: Envelope) {
+        for item in earlier.items.into_iter().filter(|item| item.ty() == "attachment") {
+            let has = |own: &Item| own.ty() == "attachment" && own.filename() == item.filename();
+            if !self.items.iter().any(has) {
+                self.items.push(item);
+            }
+        }
     }
 
     /// The id of the event it is about, if its header names one.
@@ -286,6 +304,12 @@ impl Item {
     }
 }
 
+/// A DSN as people write it; the SDK writes a key without a secret as `key:`.
+#[must_use]
+pub fn dsn_text(dsn: &Dsn) -> String {
+    dsn.to_string().replacen(":@", "@", 1)
+}
+
 /// Where the next item begins; blank lines between items are passed over. `None` at the end.
 fn next_item(mut rest: &[u8]) -> Option<&[u8]> {
     while let [b'\n', after @ ..] = rest {
@@ -313,88 +337,6 @@ fn line(bytes: &mut Vec<u8>, header: &Map<String, Value>) {
     // A map of JSON values always has a JSON text, and that text has no newline.
     bytes.extend_from_slice(serde_json::to_string(header).unwrap_or_default().as_bytes());
     bytes.push(b'\n');
-}
-
-/// Why a file is not an envelope, or has no event.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum EnvelopeError {
-    /// The file has no first line.
-    Empty,
-    /// The first line is not a JSON object.
-    Header {
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// The header of an item is not a JSON object.
-    ItemHeader {
-        /// The item, from 1.
-        item: usize,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// The length of an item is not a number of bytes.
-    Length {
-        /// The item, from 1.
-        item: usize,
-        /// What stands there instead.
-        found: String,
-    },
-    /// The file ends inside an item.
-    Short {
-        /// The item, from 1.
-        item: usize,
-        /// Bytes that its header announces.
-        length: u64,
-        /// Bytes that are left.
-        found: usize,
-    },
-    /// The payload of an item goes on behind its length.
-    Unterminated {
-        /// The item, from 1.
-        item: usize,
-    },
-    /// There is no item of type `event`.
-    NoEvent,
-    /// The event is not a JSON object.
-    Event {
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-}
-
-impl fmt::Display for EnvelopeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("the envelope is empty"),
-            Self::Header { .. } => f.write_str("the envelope's header is not a JSON object"),
-            Self::ItemHeader { item, .. } => {
-                write!(f, "the header of item {item} is not a JSON object")
-            }
-            Self::Length { item, found } => {
-                write!(f, "the length of item {item} is {found}, not a number of bytes")
-            }
-            Self::Short { item, length, found } => {
-                write!(f, "item {item} announces {length} bytes, but {found} are left")
-            }
-            Self::Unterminated { item } => {
-                write!(f, "item {item} has no newline where its length ends")
-            }
-            Self::NoEvent => f.write_str("the envelope has no item of type `event`"),
-            Self::Event { .. } => f.write_str("the event is not a JSON object"),
-        }
-    }
-}
-
-impl std::error::Error for EnvelopeError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Header { source } | Self::ItemHeader { source, .. } | Self::Event { source } => {
-                Some(source)
-            }
-            _ => None,
-        }
-    }
 }
 
 #[cfg(test)]

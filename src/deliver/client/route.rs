@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustls_native_certs::{load_certs_from_paths, load_native_certs};
-use sentry::types::Scheme;
+use sentry::types::{Dsn, Scheme};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Proxy, ProxyProtocol};
 
@@ -56,6 +56,13 @@ impl Routes {
     pub(super) fn new(environment: Environment) -> Routes {
         let (proxies, roots, last) = Default::default();
         Routes { environment, proxies, roots, last }
+    }
+
+    /// Whether no proxy leads to a server.
+    pub(super) fn goes_directly(&self, dsn: &Dsn) -> bool {
+        let variable = |name: &str| Some((self.environment)(name)?.to_string_lossy().into_owned());
+        let tls = dsn.scheme() == Scheme::Https;
+        matches!(Proxies::read(variable).to(tls, dsn.host(), dsn.port()), Ok(None))
     }
 
     /// An agent for a request: the last one, if it goes the same way and nobody else has it.

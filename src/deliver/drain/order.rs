@@ -1,7 +1,7 @@
 //! What a drain is asked to do.
 
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sentry::types::{Dsn, Uuid};
 
@@ -14,6 +14,8 @@ pub struct Order<'a> {
     pub wants: &'a dyn Fn(Uuid, Option<&Dsn>) -> bool,
     /// Where reports go that name no DSN; `None` keeps them.
     pub fallback: Option<&'a Dsn>,
+    /// Where reports go whatever DSN they name: a person knows a better one.
+    pub instead: Option<&'a Dsn>,
     /// Whether a person asked for it: then nobody waits after a failure. What a server asked for
     /// still counts, and local reports stay unless they are in `insist`.
     pub on_request: bool,
@@ -22,6 +24,10 @@ pub struct Order<'a> {
     pub insist: &'a [Uuid],
     /// No request starts or lasts beyond this.
     pub until: Option<Instant>,
+    /// How old a report must be that is not `ready`: until then its own process may correct it.
+    pub hold: Duration,
+    /// How long to wait between two requests: nobody is in a hurry for what has waited long already.
+    pub pause: Duration,
     /// How many reports of one kind are sent in an hour; 0 is no limit.
     pub rate_limit: u32,
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::{Drain, Fate, Kept, Step, Target, sentence, unreadable};
 use crate::deliver::claim::Claim;
 use crate::deliver::journal::{
-    Destination, Discarded, Journal, Millis, client_report, kind, system_time,
+    Destination, Discarded, Hindrance, Journal, Millis, client_report, kind, system_time,
 };
 use crate::deliver::{Answer, NotAnswered, Outcome, backoff};
 use crate::report::{EVENT_BYTES, Envelope};
@@ -51,15 +51,18 @@ impl Drain<'_> {
         if !self.take_place(&kind, limit) {
             return self.set_aside(id, target, &kind);
         }
-        let load = Load { has_place: limit != 0, ..self.load(kind, target, envelope, event) };
-        let answer = match self.post(id, target, &load) {
-            Ok(answer) => answer,
+        let has_place = limit != 0;
+        let attempt = self.load(&kind, target, envelope, event).and_then(|load| {
+            let answer = self.post(id, target, &load)?;
+            Ok((load, answer))
+        });
+        match attempt {
+            Ok((load, answer)) => self.settle(id, target, &Load { has_place, ..load }, &answer),
             Err(kept) => {
-                self.give_back(&load);
-                return Err(kept);
+                self.give_back(&kind, has_place);
+                Err(kept)
             }
-        };
-        self.settle(id, target, &load, &answer)
+        }
     }
 
     fn take_place(&self, kind: &str, limit: u32) -> bool {
@@ -68,9 +71,9 @@ impl Drain<'_> {
             || self.spool.change_journal(now, |journal| journal.kinds.take_place(kind, limit, now))
     }
 
-    fn give_back(&self, load: &Load) {
-        if load.has_place {
-            self.spool.change_journal(self.now(), |journal| journal.kinds.give_back(&load.kind));
+    fn give_back(&self, kind: &str, has_place: bool) {
+        if has_place {
+            self.spool.change_journal(self.now(), |journal| journal.kinds.give_back(kind));
         }
     }
 
@@ -85,19 +88,23 @@ impl Drain<'_> {
         Ok(Fate::Limited)
     }
 
-    /// Everything that goes in the request.
+    /// Everything that goes in the request. What another process has heard since this report was
+    /// looked at counts: a limit of all categories is none of attachments alone.
     fn load(
-        &self,
-        kind: String,
+        &mut self,
+        kind: &str,
         target: &Target,
         envelope: &Envelope,
         event: Map<String, Value>,
-    ) -> Load {
+    ) -> Step<Load> {
         let now = self.now();
         let journal = self.spool.journal(now);
         let known = journal.destination(&target.key);
+        if let Some(until) = known.and_then(|known| known.limited(now, "error")) {
+            return Err(Some(self.stop(target, Hindrance::RateLimited { until })));
+        }
         let no_attachments = known.is_some_and(|known| known.limited(now, "attachment").is_some());
-        let mut held_back = journal.kinds.held_back(&kind);
+        let mut held_back = journal.kinds.held_back(kind);
         let counts = known.map(Destination::discarded).unwrap_or_default().to_vec();
         let left_out = if no_attachments { attached(envelope) } else { 0 };
         let mut sent = if left_out > 0 { envelope.without_attachments() } else { envelope.clone() };
@@ -105,16 +112,25 @@ impl Drain<'_> {
             // The next one says it.
             held_back = 0;
         }
+        if self.order.instead.is_some() || sent.dsn().is_none() {
+            sent.set_destination(&target.dsn);
+        }
         let bytes = sent.for_sending((self.clock)(), client_report(now, &counts).as_ref());
-        Load { kind, has_place: false, held_back, counts, left_out, bytes }
+        Ok(Load { kind: kind.to_owned(), has_place: false, held_back, counts, left_out, bytes })
     }
 
-    fn post(&self, id: Uuid, target: &Target, load: &Load) -> Step<Result<Answer, NotAnswered>> {
+    fn post(
+        &mut self,
+        id: Uuid,
+        target: &Target,
+        load: &Load,
+    ) -> Step<Result<Answer, NotAnswered>> {
         self.spool.can_be_marked().map_err(|error| Some(self.own_trouble(&error)))?;
         // A disk that cannot be flushed keeps no report from being sent.
         let _ = self.spool.sync(id);
         let left = self.time_left()?;
         let limit = left.map_or(LONGEST_REQUEST, |left| left.min(LONGEST_REQUEST));
+        self.posted = true;
         Ok(self.courier.post(&target.dsn, &load.bytes, limit))
     }
 

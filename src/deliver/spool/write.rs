@@ -87,13 +87,26 @@ impl Spool {
     ///
     /// As [`publish`](Self::publish), and what keeps it from being claimed.
     pub fn replace(&self, id: Uuid, bytes: &[u8]) -> Result<bool, SpoolError> {
+        self.change(id, |_| Some(bytes.to_vec()))
+    }
+
+    /// The same with what `change` makes of the bytes that are there; with `None` they stay. Nobody else
+    /// changes the report between.
+    ///
+    /// # Errors
+    ///
+    /// As [`replace`](Self::replace), and what keeps it from being read.
+    pub fn change(
+        &self,
+        id: Uuid,
+        change: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>,
+    ) -> Result<bool, SpoolError> {
         let Some(_claim) = self.claim_until(id, Instant::now() + OTHER_WRITER)? else {
             return Ok(false);
         };
-        if !self.is_waiting(id) {
-            return Ok(false);
-        }
-        self.write(id, bytes).map(|_| true)
+        let Some((bytes, _)) = self.read_waiting(id)? else { return Ok(false) };
+        let Some(changed) = change(bytes) else { return Ok(false) };
+        self.write(id, &changed).map(|_| true)
     }
 
     /// Flushes a report that waits, and its name, to the disk: after that it is safe against a crash

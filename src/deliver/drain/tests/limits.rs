@@ -151,3 +151,40 @@ fn the_window_moves_with_a_clock_that_is_set_back() {
     bench.put(3, &report_of_kind(3, Some(HOST_A), "loop"));
     assert_eq!(bench.fates(&hourly), [Fate::Sent]);
 }
+
+/// Between the look at a server and the request to it another process hears what it wants.
+#[test]
+fn a_pause_that_is_heard_of_at_the_last_moment_keeps_the_report_whole() {
+    for (limit, whole) in [(&[][..], true), (&["error"], true), (&["attachment"], false)] {
+        let bench = Bench::with(&[1]);
+        let heard = || {
+            let Ok(answer) = limited(429, 60, limit) else { unreachable!("it is an answer") };
+            let (now, key) = (millis(bench.now.get()), journal::key(&dsn(HOST_A)));
+            bench.spool.change_journal(now, |journal| {
+                journal.destination_mut(&key, now).note_limits(now, &answer.limits);
+            });
+        };
+        let clock = || {
+            // Whoever has claimed it has looked.
+            if bench.spool.claim(id(1)).unwrap().is_none() {
+                heard();
+            }
+            bench.now.get()
+        };
+        let hourly = Order { rate_limit: 1, ..order() };
+        let mut fates = Vec::new();
+        let drain = Drain::new(&bench.spool, &bench.script, &hourly, &clock, &|| RANDOM);
+        drain.run(&mut |_, fate| fates.push(fate.clone()));
+        if whole {
+            assert!(matches!(fates[..], [Fate::Kept(Kept::RateLimited { .. })]), "{fates:?}");
+            assert_eq!(bench.posted_ids(), []);
+            bench.later(Duration::from_secs(61));
+            // It has given its place back.
+            assert_eq!(bench.fates(&hourly), [Fate::Sent]);
+            assert_eq!(bench.posted()[0].types(), ["event", "attachment"]);
+        } else {
+            assert_eq!(fates, [Fate::Sent]);
+            assert_eq!(bench.posted()[0].types(), ["event"]);
+        }
+    }
+}

@@ -124,9 +124,12 @@ fn order() -> Order<'static> {
         ready: &never,
         wants: &always,
         fallback: None,
+        instead: None,
         on_request: false,
         insist: &[],
         until: None,
+        hold: Duration::from_secs(1),
+        pause: Duration::ZERO,
         rate_limit: 0,
     }
 }

@@ -58,6 +58,17 @@ fn a_report_without_dsn_goes_where_others_of_its_kind_go() {
 }
 
 #[test]
+fn a_better_dsn_takes_the_place_of_every_one() {
+    let bench = Bench::with(&[1]);
+    bench.put(2, &report(2, Some("http://nowhere")));
+    let better = dsn(HOST_B);
+    let order = Order { instead: Some(&better), ..requested() };
+    assert_eq!(bench.fates(&order), [Fate::Sent, Fate::Sent]);
+    let hosts: Vec<_> = bench.posted().into_iter().map(|posted| posted.host).collect();
+    assert_eq!(hosts, ["b.invalid", "b.invalid"]);
+}
+
+#[test]
 fn a_dsn_that_is_none_is_told() {
     let bench = Bench::new();
     bench.put(1, &report(1, Some("http://nowhere")));
