@@ -33,7 +33,8 @@
 //! * Deaths that run no hook (SIGKILL, SIGSEGV, a stack overflow) are reported by `lastwords run`;
 //!   without it they leave the region with its breadcrumbs behind, and nothing reads it yet but
 //!   [`record::Snapshot`].
-//! * Nothing is sent yet: reports stay in the spool, for `lastwords list` and `lastwords show`.
+//! * Only what is panicked with or [captured](capture_error) is sent; with no DSN, or with sending
+//!   switched off, reports stay in the spool, for `lastwords list` and `lastwords show`.
 //! * After a crash of the machine the file may hold anything; it is read as untrusted input.
 //! * On other systems than Linux breadcrumbs live in the process, and reports are made by the panic
 //!   hook only.
@@ -41,18 +42,20 @@
 //! # What `install` changes in the process
 //!
 //! A panic hook before the one that is set, one thread named `lastwords` that takes no signals and
-//! sleeps until a panic, one exit handler and one `fork` handler of the C library, one open file
+//! sleeps until a panic (a second one, `lastwords-send`, once there is something to send), one exit
+//! handler and one `fork` handler of the C library, one open file
 //! (close-on-exec) and its mapping of 1.5 MiB. Settings in the environment
 //! (`LASTWORDS_...`) have the last word over the builder's: see [`config`].
 //!
 //! # The rooms
 //!
 //! Data moves one way: [`record`] (events to breadcrumbs in a region), [`detect`] (a panic, or
-//! what a program printed, to a crash), [`report`] (crash, breadcrumbs, tags and context to an event), [`deliver`] (an event to
-//! the spool); [`supervise`] runs a program and tells what it prints and how it ends; the recorder
+//! what a program printed, to a crash), [`report`] (crash, breadcrumbs, tags and context to a scrubbed
+//! event), [`deliver`] (an event to the spool, and to the server); [`supervise`] runs a program and tells what it prints and how it ends; the recorder
 //! connects them. The rooms are public for the `lastwords` command and for tests; only what stands on
 //! this page is kept stable.
 
+mod build_info;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
@@ -67,10 +70,14 @@ pub mod report;
 #[doc(hidden)]
 pub mod supervise;
 
+pub use build_info::BuildInfo;
 pub use config::SuperviseMode;
 #[doc(hidden)]
 pub use recorder::monitor::run as run_monitored;
-pub use recorder::{Builder, InstallError, Recorder, builder, remove_tag, set_tag};
+pub use recorder::{
+    Builder, InstallError, Recorder, SentryIntegration, SentryTransport, builder, capture_error,
+    capture_error_with_backtrace, capture_message, remove_tag, set_tag,
+};
 #[doc(hidden)]
 pub use recorder::{StateDir, inspect_state_dirs, state_dir_candidates};
 /// The version of `sentry` whose types this crate's interface uses.

@@ -6,7 +6,11 @@
 //! error each. Dropping a `Recorder` does nothing: recording ends with the process.
 
 pub(crate) mod above;
+mod beside_sentry;
 mod builder;
+mod capture;
+mod checksum;
+mod delivery;
 mod exit;
 mod global;
 mod inspect;
@@ -14,8 +18,11 @@ mod memory;
 pub(crate) mod monitor;
 mod publish;
 mod reporter;
+mod seal;
 mod sink;
 mod state_dir;
+mod tags_file;
+mod thread;
 
 use std::sync::Arc;
 
@@ -29,7 +36,9 @@ use crate::record::{BreadcrumbLayer, Select, Snapshot};
 use crate::report;
 use publish::Publisher;
 
+pub use beside_sentry::{SentryIntegration, SentryTransport};
 pub use builder::{Builder, InstallError, builder};
+pub use capture::{capture_error, capture_error_with_backtrace, capture_message};
 pub use global::{remove_tag, set_tag};
 pub use inspect::{StateDir, inspect_state_dirs};
 pub use state_dir::state_dir_candidates;
@@ -88,6 +97,20 @@ impl Recorder {
     ///     .with(fmt::layer().with_filter(LevelFilter::WARN));
     /// # drop(subscriber);
     /// ```
+    ///
+    /// A field whose name begins with `private.`, of an event or of a span, is never recorded, nor
+    /// even formatted; other layers see it as they see any:
+    ///
+    /// ```
+    /// # use tracing_subscriber::prelude::*;
+    /// # let recorder = lastwords::Recorder::in_memory();
+    /// # let subscriber = tracing_subscriber::registry().with(recorder.layer());
+    /// # tracing::subscriber::with_default(subscriber, || {
+    /// tracing::info!(user = 7, private.email = "ada@example.com", "signed in");
+    /// # });
+    /// assert_eq!(recorder.breadcrumbs()[0].data.get("private.email"), None);
+    /// assert_eq!(recorder.breadcrumbs()[0].data["user"], 7);
+    /// ```
     pub fn layer<S>(&self) -> impl Layer<S> + Send + Sync + use<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -97,7 +120,7 @@ impl Recorder {
         layer.with_filter(filter)
     }
 
-    /// The newest breadcrumbs, newest last, as many as an event carries (the setting
+    /// The newest breadcrumbs, scrubbed, newest last, as many as an event carries (the setting
     /// `LASTWORDS_BREADCRUMBS`).
     #[must_use]
     pub fn breadcrumbs(&self) -> Vec<sentry::Breadcrumb> {
@@ -106,7 +129,10 @@ impl Recorder {
         };
         let select = Select::newest(self.publisher.settings().breadcrumbs);
         match Snapshot::of_region(region, select) {
-            Ok(snapshot) => report::breadcrumbs(&snapshot.breadcrumbs),
+            Ok(mut snapshot) => {
+                self.publisher.scrub(&mut snapshot.breadcrumbs);
+                report::breadcrumbs(&snapshot.breadcrumbs)
+            }
             Err(_) => Vec::new(),
         }
     }

@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use common::{Event, Outcome, Profile, Run, skipped};
 use lastwords::deliver::{Spool, State};
 use serde_json::json;
-use server::{Answered, Bugsink, Stored};
+use server::{Bugsink, Stored};
 
 const LASTWORDS: &str = env!("CARGO_BIN_EXE_lastwords");
 
@@ -30,23 +30,23 @@ fn watched(dsn: &str, more: &[&str], command: &[&str]) -> Outcome {
     Run::of(Profile::Dev, "victim").under(&words).run()
 }
 
-/// Stands in for a sender: posts what still waits below `state`, and gives what the server answered
-/// to each. Where a program has sent its report itself it finds nothing to do.
-fn send_waiting(state: &Path, dsn: &str) -> Vec<Answered> {
-    let spool = Spool::open_existing(state).expect("a spool");
-    let mut answers = Vec::new();
-    for entry in spool.list().expect("a spool") {
-        if entry.state != State::Waiting {
-            continue;
-        }
-        let envelope = spool.read(entry.id).expect("a report");
-        let Some(answer) = server::post(dsn, &envelope) else { continue };
-        if answer.status == 200 {
-            assert!(spool.mark_sent(entry.id).expect("a spool"));
-        }
-        answers.push(answer);
-    }
-    answers
+/// How far the reports below a state directory have come.
+fn states(outcome: &Outcome) -> Vec<State> {
+    let spool = Spool::open_existing(&outcome.state()).expect("a spool");
+    spool.list().expect("a spool").iter().map(|entry| entry.state).collect()
+}
+
+/// The one report has left by itself.
+#[track_caller]
+fn is_sent(outcome: &Outcome) {
+    assert_eq!(states(outcome), [State::Sent]);
+}
+
+/// `lastwords send`: whether nothing is left.
+fn send(outcome: &Outcome) -> bool {
+    let mut command = Command::new(LASTWORDS);
+    command.arg("send").arg("--state-dir").arg(outcome.state()).env_clear();
+    command.status().expect("the command").success()
 }
 
 /// The Go program that the corpus is made of; `None`, said aloud, where there is no Go.
@@ -80,7 +80,7 @@ fn a_panic_of_a_recording_program_arrives_whole() {
         .variable("LASTWORDS_EDITION", "oss")
         .variable("LASTWORDS_TAGS", "dgraph=alpha")
         .run();
-    send_waiting(&outcome.state(), &project.dsn());
+    is_sent(&outcome);
 
     let stored = project.event();
     let sent = outcome.event();
@@ -111,7 +111,7 @@ fn a_panic_of_a_go_program_arrives_whole() {
     let script = r#"echo 'level=warn msg="the disk is nearly full"' >&2; exec "$0" "$1""#;
     let outcome = watched(&project.dsn(), &flags, &["sh", "-c", script, program, "named-error"]);
     outcome.exits_with(2);
-    send_waiting(&outcome.state(), &project.dsn());
+    is_sent(&outcome);
 
     let event = event(&project.event());
     assert_eq!((&event.0["platform"], event.level()), (&json!("go"), "fatal"));
@@ -133,13 +133,13 @@ fn crashes_are_grouped_by_what_and_where() {
     let project = server.project();
     for scenario in ["main", "ingest", "main", "thread"] {
         let outcome = victim(scenario, &project.dsn()).run();
-        send_waiting(&outcome.state(), &project.dsn());
+        is_sent(&outcome);
     }
     let mut expected = vec![0, 1, 0, 2];
     if let Some(program) = go_program() {
         for scenario in ["named-error", "method-value", "named-error"] {
             let outcome = watched(&project.dsn(), &[], &[program, scenario]);
-            send_waiting(&outcome.state(), &project.dsn());
+            is_sent(&outcome);
         }
         expected.extend([3, 4, 3]);
     }
@@ -164,7 +164,7 @@ fn a_silent_death_arrives() {
     let project = server.project();
     let outcome = watched(&project.dsn(), &[], &["sh", "-c", "echo ready >&2; kill -SEGV $$"]);
     outcome.exits_with(139);
-    send_waiting(&outcome.state(), &project.dsn());
+    is_sent(&outcome);
     let event = event(&project.event());
     assert_eq!(event.exceptions()[0]["type"], "SIGSEGV");
     assert_eq!(event.breadcrumb_messages(), ["ready"]);
@@ -176,12 +176,12 @@ fn a_report_of_the_time_without_a_server_arrives_once() {
     let dsn = server.project().dsn();
     server.stop();
     let outcome = victim("main", &dsn).run();
-    assert!(send_waiting(&outcome.state(), &dsn).is_empty(), "nobody answers");
+    assert_eq!(states(&outcome), [State::Waiting]);
+    assert!(!send(&outcome), "nobody answers");
     let id = outcome.event().0["event_id"].clone();
     server.restart();
-    for _ in 0..2 {
-        send_waiting(&outcome.state(), &dsn);
-    }
+    assert!(send(&outcome) && send(&outcome));
+    is_sent(&outcome);
     assert_eq!(id, server.projects()[0].event().id);
 }
 
@@ -190,9 +190,8 @@ fn a_wrong_key_keeps_the_report() {
     let Some(server) = Bugsink::shared() else { return };
     let project = server.project();
     let outcome = victim("main", &project.dsn_with_wrong_key()).run();
-    for answer in send_waiting(&outcome.state(), &project.dsn_with_wrong_key()) {
-        assert_eq!(answer.status, 403, "{}", answer.body);
-    }
+    assert_eq!(states(&outcome), [State::Waiting]);
+    assert_eq!(outcome.warnings().len(), 1, "the operator is told");
     assert_eq!(project.events().len(), 0);
     assert_eq!(outcome.event().message(), "main is no more", "it can still be read here");
 }
@@ -209,8 +208,7 @@ fn no_report_is_too_large() {
         kill -SEGV $$"#;
     let flags = ["--breadcrumbs", "1000", "--stderr-tail", "16MiB", "--ring-size", "16MiB"];
     let outcome = watched(&project.dsn(), &flags, &["sh", "-c", script]);
-    let answers = send_waiting(&outcome.state(), &project.dsn());
-    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    is_sent(&outcome);
     let event = event(&project.event());
     let size = outcome.event().0.to_string().len();
     assert!(size <= 1 << 20 && size > 900_000, "{size}");

@@ -4,7 +4,8 @@ use lastwords::report::Scrubber;
 
 /// A line of a table with its signs for what a line cannot hold.
 fn unfolded(line: &str) -> String {
-    let signs = [("⏎", "\n"), ("␍", "\r"), ("⇥", "\t"), ("␛", "\x1b"), ("␀", "\0")];
+    let signs =
+        [("⏎", "\n"), ("␍", "\r"), ("⇥", "\t"), ("␛", "\x1b"), ("␀", "\0"), ("\\a", "\x07")];
     signs.into_iter().fold(line.to_owned(), |line, (sign, is)| line.replace(sign, is))
 }
 

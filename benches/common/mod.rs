@@ -7,6 +7,8 @@
 
 pub mod children;
 pub mod contenders;
+#[cfg(target_os = "linux")]
+pub mod exits;
 pub mod harness;
 pub mod panics;
 pub mod workload;

@@ -98,6 +98,14 @@ pub enum Command {
     /// Go and Rust is recognised there, and a death by a fault, an abort or SIGKILL is reported even
     /// if nothing was printed.
     Run(RunArgs),
+    /// Deliver what waits in the spool, now
+    ///
+    /// It says of each report what became of it: sent, waiting and why, or rejected and with which
+    /// words. A report goes to the DSN that its program had, and one that names none to the configured
+    /// DSN. Reports that were recorded with sending switched off, that a server refused, or that were
+    /// too many of their kind, go only if they are named. Exit codes: 0 all that should go has gone,
+    /// 1 something is left.
+    Send(SendArgs),
     /// Read crash output from a file or standard input
     ///
     /// Every crash in it is shown as `lastwords show` shows a report, with the lines before it as
@@ -179,6 +187,13 @@ pub struct ParseArgs {
     #[arg(long, help_heading = "Output")]
     pub full: bool,
 
+    /// Show secrets as they stand in the input
+    ///
+    /// Without it, what is shown is what a report would hold: passwords, tokens, addresses and the
+    /// like are `[Filtered]`.
+    #[arg(long, help_heading = "Output")]
+    pub unscrubbed: bool,
+
     /// How many lines before each crash are shown as breadcrumbs: a number or `all` (1000)
     #[arg(long, value_name = "N", default_value = "100", help_heading = "Output")]
     pub breadcrumbs: Count,
@@ -214,6 +229,36 @@ impl FromStr for Signal {
             .ok_or("expected a signal by name or number, such as SIGSEGV, SEGV or 11")
     }
 }
+
+/// Options of `lastwords send`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = SEND_EXAMPLES)]
+pub struct SendArgs {
+    /// Ids of reports, or their beginnings [default: all that wait]
+    #[arg(value_name = "ID")]
+    pub ids: Vec<IdPrefix>,
+
+    /// Send again what servers have rejected
+    #[arg(long)]
+    pub rejected: bool,
+
+    /// Send to this DSN, whatever the reports name
+    ///
+    /// Without it a report goes where its program sent its reports; LASTWORDS_DSN, else SENTRY_DSN, is for
+    /// those that name no DSN.
+    #[arg(long, value_name = "DSN")]
+    pub dsn: Option<OsString>,
+
+    /// Print one JSON object per report and line: `id`, `state` and `words`
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+const SEND_EXAMPLES: &str = "\
+Examples:
+  lastwords send                 all that waits
+  lastwords send 3f2a            the report whose id begins with 3f2a, whatever its state
+  lastwords send --rejected      what servers refused, once more";
 
 /// Options of `lastwords list`.
 #[derive(Debug, clap::Args)]

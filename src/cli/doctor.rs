@@ -53,8 +53,7 @@ pub fn run(args: &DoctorArgs, state_dir: Option<&Path>, out: &mut Output) -> Res
         report::as_sent(settings.release.as_deref(), &settings.environment, &settings.tags);
     check_labels(settings, &sent_as, &mut findings);
     let courier = reach::courier();
-    let sending =
-        Sending::check(settings, &sent_as, args.send_test, courier.as_deref(), &mut findings);
+    let sending = Sending::check(settings, &sent_as, args.send_test, Some(&courier), &mut findings);
     let checkup = Checkup { resolved, state_dirs, reports, sent_as, sending, findings };
     match args.json {
         true => out.json_line(&print::to_json(&checkup).to_string())?,

@@ -129,7 +129,8 @@ impl Event {
         exceptions.reverse();
         let message = text(&event["message"]).or_else(|| text(&event["logentry"]["formatted"]));
         Ok(Self {
-            level: text(&event["level"]),
+            // The protocol's default, which clients leave out.
+            level: text(&event["level"]).or_else(|| Some("error".to_owned())),
             time: clock::parse(&event["timestamp"]),
             release: text(&event["release"]),
             environment: text(&event["environment"]),

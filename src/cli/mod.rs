@@ -14,6 +14,7 @@ mod list;
 mod output;
 mod parse;
 mod run;
+mod send;
 mod settings;
 mod show;
 mod store;
@@ -46,6 +47,8 @@ fn read(args: &Args, out: &mut Output) -> Result<u8, Error> {
     match &args.command {
         Command::List(options) => list::run(options, &store()?, out)?,
         Command::Show(options) => show::run(options, &store()?, out)?,
+        Command::Send(options) if send::run(options, &store()?, out)? => {}
+        Command::Send(_) => code = exit::FAILED,
         Command::Doctor(options) => {
             let is_well = doctor::run(options, args.state_dir.as_deref(), out)?;
             code = if is_well { exit::OK } else { exit::FAILED };

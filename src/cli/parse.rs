@@ -9,10 +9,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::time::SystemTime;
 
+use lastwords::config::{self, Flags, Overrides};
 use lastwords::detect::stderr::{Found, Scanner};
 use lastwords::detect::{Ending, exit as endings};
 use lastwords::record::{Breadcrumb, RecentLines};
-use lastwords::report::{self, Place, Report, Scene};
+use lastwords::report::{self, Place, Report, Scene, Scrubber};
 use lastwords::sentry::types::Uuid;
 
 use super::args::ParseArgs;
@@ -31,7 +32,8 @@ const PIECE: usize = 64 * 1024;
 /// Reads crashes and prints them; whether any was found.
 pub fn run(args: &ParseArgs, out: &mut Output) -> Result<bool, Error> {
     let (lines, held) = (RecentLines::default(), VecDeque::new());
-    let mut parse = Parse { args, out, lines, read_at: args.time(), held, found: 0 };
+    let scrubber = scrubber();
+    let mut parse = Parse { args, out, lines, read_at: args.time(), held, found: 0, scrubber };
     let ending = args.ending();
     let mut input = args.open()?;
     let mut scanner = Scanner::new();
@@ -58,6 +60,13 @@ pub fn run(args: &ParseArgs, out: &mut Output) -> Result<bool, Error> {
     Ok(parse.found > 0)
 }
 
+/// Scrubs by the keys that are configured.
+fn scrubber() -> Scrubber {
+    let environment = |name: &str| std::env::var_os(name);
+    let resolved = config::resolve(&Overrides::default(), &environment, &Flags::default());
+    Scrubber::new(&resolved.settings.scrub_keys)
+}
+
 struct Parse<'a> {
     args: &'a ParseArgs,
     out: &'a mut Output,
@@ -65,6 +74,7 @@ struct Parse<'a> {
     read_at: SystemTime,
     held: VecDeque<Held>,
     found: usize,
+    scrubber: Scrubber,
 }
 
 /// A crash with the lines before it.
@@ -97,7 +107,10 @@ impl Parse<'_> {
         // The text does not say when: not before the last line that has a time.
         let last_said = breadcrumbs.last().map(|crumb| crumb.time);
         crash.time = last_said.filter(|time| *time < crash.time).unwrap_or(crash.time);
-        let scene = Scene::of_text(crash, breadcrumbs, self.args.ending());
+        let mut scene = Scene::of_text(crash, breadcrumbs, self.args.ending());
+        if !self.args.unscrubbed {
+            scene.scrub(&self.scrubber);
+        }
         let place = Place { lines, bytes };
         self.report(report::build_from_text(&scene, Some(place)), Some(place))
     }
@@ -110,13 +123,21 @@ impl Parse<'_> {
         let Some(mut crash) = crash else { return Ok(()) };
         crash.event_id = lastwords::sentry::types::random_uuid();
         let breadcrumbs = self.lines.breadcrumbs(self.args.breadcrumbs.0.min(1000), u64::MAX);
-        let scene = Scene::of_text(crash, breadcrumbs, ending);
+        let mut scene = Scene::of_text(crash, breadcrumbs, ending);
+        if !self.args.unscrubbed {
+            scene.scrub(&self.scrubber);
+        }
         self.report(report::build_from_text(&scene, None), None)
     }
 
     fn report(&mut self, report: Report, place: Option<Place>) -> Result<(), Error> {
         self.found += 1;
-        let document = report.to_json().to_string();
+        let mut event = report.to_json();
+        if !self.args.unscrubbed {
+            // As it would be written: who shows a crash to others shows no secret with it.
+            self.scrubber.event(&mut event);
+        }
+        let document = event.to_string();
         if self.args.json {
             return Ok(self.out.json_line(&document)?);
         }

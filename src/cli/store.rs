@@ -124,6 +124,11 @@ impl Store {
         Ok(envelope.items.iter().find(is_it).map(|item| item.payload().to_vec()))
     }
 
+    /// The spool, if there is one.
+    pub fn spool(&self) -> Option<&Spool> {
+        self.spool.as_ref()
+    }
+
     /// The directory its reports come from; empty where there is none.
     pub fn directory(&self) -> PathBuf {
         self.spool.as_ref().map(|spool| spool.dir().to_owned()).unwrap_or_default()
@@ -134,11 +139,28 @@ impl Store {
         let names = |paths: &[PathBuf]| {
             paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
         };
-        match (&self.spool, self.candidates.as_slice()) {
+        let here = match (&self.spool, self.candidates.as_slice()) {
             (Some(spool), _) => format!("nothing has died in {} yet", spool.dir().display()),
             (None, [directory]) => format!("{} does not exist", directory.display()),
             (None, several) => format!("none of these exists: {}", names(several)),
+        };
+        match self.elsewhere() {
+            Some((path, 1)) => format!("{here}; one is in {}", path.display()),
+            Some((path, count)) => format!("{here}; {count} are in {}", path.display()),
+            None => here,
         }
+    }
+
+    /// Another directory that has reports, and how many: one that was to be used may have been found
+    /// unusable when they were written.
+    fn elsewhere(&self) -> Option<(PathBuf, usize)> {
+        let searched = self.directory();
+        let others = lastwords::state_dir_candidates(None).into_iter();
+        let count = |path: PathBuf| {
+            let reports = Spool::open_existing(&path).ok()?.list().ok()?.len();
+            (reports > 0).then_some((path, reports))
+        };
+        others.filter(|path| *path != searched).find_map(count)
     }
 }
 

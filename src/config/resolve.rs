@@ -77,7 +77,11 @@ pub fn resolve(
     let enable_sentry =
         layers.boolean(Key::EnableSentry, code.enable_sentry, default.enable_sentry);
     // Whoever meant to switch sending off, and misspelt it, must not find out from a server.
-    let enable_sentry = enable_sentry && layers.problems.is_empty();
+    let misspelt = layers.problems.first().map(|problem| problem.origin);
+    if let Some(origin) = misspelt {
+        layers.origins[Key::EnableSentry as usize] = vec![origin];
+    }
+    let enable_sentry = enable_sentry && misspelt.is_none();
     let dsn = layers.text(Key::Dsn, given(code.dsn.clone()), parse::dsn);
     let release = layers.string(Key::Release, &code.release);
     let environment = layers.string(Key::Environment, &code.environment);

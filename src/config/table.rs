@@ -247,7 +247,8 @@ pub static TABLE: [Setting; 19] = [
         name: "flush",
         variables: &["LASTWORDS_FLUSH"],
         flag: None,
-        meaning: "longest wait of a dying process without monitor",
+        meaning: "longest wait for a silent server: of a dying process without monitor, and of `run` \
+                  after its command has ended",
         form: Form::Duration(FLUSH),
         default: "2s",
     },

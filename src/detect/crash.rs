@@ -120,6 +120,8 @@ pub enum Mechanism {
     Panic,
     /// An exception that nothing caught.
     Exception,
+    /// An error that the program captured itself, and goes on.
+    Error,
     /// A fatal signal.
     Signal,
     /// The process ended itself abnormally.

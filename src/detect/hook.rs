@@ -8,7 +8,8 @@
 //! 2. the raw return addresses beside them;
 //! 3. the caller's `publish`, which symbolicates and writes the report elsewhere than on this
 //!    thread and waits for it, for a bounded time;
-//! 4. the hook that was there before.
+//! 4. the hook that was there before;
+//! 5. the caller's `after_hooks`: where the runtime aborts next, the last chance to send something.
 //!
 //! It may touch: the region, this thread's plain thread-locals, the unwinder. It never touches:
 //! `tracing`, `sentry`, standard error, the allocator, user code (a payload's `Display`
@@ -37,6 +38,10 @@ const MOST_WALKED: usize = 10_000;
 pub(crate) trait Carrier: Send + Sync {
     /// Reports panic `number` of `region`, or has it reported and waits for that.
     fn publish(&self, region: &Region, number: u64);
+
+    /// Every hook has run; if the runtime `aborts` once this returns, what can still be sent is waited
+    /// for, for a bounded time.
+    fn after_hooks(&self, aborts: bool);
 
     /// Waits until `region` has room for another panic, for a bounded time.
     fn make_room(&self, region: &Region);
@@ -68,6 +73,11 @@ thread_local! {
 /// Says that panics of this thread are not to be reported: it is lastwords' own, and catches them.
 pub(crate) fn ignore_this_thread() {
     IGNORED.set(true);
+}
+
+/// Whether this thread is lastwords' own.
+pub(crate) fn is_own_thread() -> bool {
+    IGNORED.get()
 }
 
 /// Puts the hook before the one that is set now, for all threads.
@@ -102,12 +112,12 @@ fn set_hook_once() {
             // SAFETY: the pointer is null or that of the `Sink` in a `with_sink` that this thread
             // is still inside of, which restores the one before when it returns or unwinds.
             let own = unsafe { OWN.get().as_ref() };
-            if let Some(sink) = own.or(INSTALLED.get())
-                && !IGNORED.get()
-            {
-                on_panic(sink, info);
-            }
+            let sink = own.or(INSTALLED.get()).filter(|_| !IGNORED.get());
+            let aborts = sink.is_some_and(|sink| on_panic(sink, info));
             previous(info);
+            if let Some(sink) = sink {
+                sink.carrier.after_hooks(aborts);
+            }
         }));
     });
 }
@@ -120,13 +130,17 @@ fn is_caught_by_us(info: &PanicHookInfo<'_>) -> bool {
         && no_unwind(info, message(info.payload()).text).is_none()
 }
 
-fn on_panic(sink: &Sink, info: &PanicHookInfo<'_>) {
-    let Some(region) = sink.recording.region() else { return };
+/// Reports a panic; whether the runtime aborts after the hook.
+fn on_panic(sink: &Sink, info: &PanicHookInfo<'_>) -> bool {
+    let Some(region) = sink.recording.region() else { return false };
     let slot = region.claim_slot().or_else(|| {
         sink.carrier.make_room(region);
         region.claim_slot()
     });
-    let Some(slot) = slot else { return region.count_lost_panic() };
+    let Some(slot) = slot else {
+        region.count_lost_panic();
+        return false;
+    };
     let message = message(info.payload());
     let no_unwind = no_unwind(info, message.text);
     let chained_to = chain(region, slot.number, no_unwind);
@@ -169,6 +183,7 @@ fn on_panic(sink: &Sink, info: &PanicHookInfo<'_>) {
     });
     slot.finish_addresses(walked);
     sink.carrier.publish(region, slot.number);
+    cfg!(panic = "abort") || no_unwind.is_some()
 }
 
 /// Gives the return addresses of this thread's stack to `each` until it says false.

@@ -3,9 +3,12 @@
 //! `hook` writes what a panicking thread knows into the region; `panic` makes crashes of what it
 //! wrote, with `stack` (symbolication, and what to cut), `rust_names` (names to group by) and
 //! `in_app` (whose code it is). `stderr` finds crashes in what a program prints, one file per
-//! runtime; `signal` knows signals by name.
+//! runtime; `error` takes what a program captures itself; `signal` knows signals by name.
 
+#[cfg(target_os = "linux")]
+mod c_library;
 mod crash;
+mod error;
 pub mod exit;
 pub(crate) mod hook;
 mod in_app;
@@ -19,6 +22,7 @@ pub use crash::{
     Crash, CrashedThread, Ending, Exception, Frame, Location, Mechanism, Runtime, Severity,
     SignalInfo, ThreadStack,
 };
+pub use error::captured;
 pub use in_app::OwnCrates;
 pub use panic::{Family, families};
 pub(crate) use stack::learn_from_install;

@@ -17,6 +17,10 @@ pub fn symbolicate(addresses: &[u64]) -> Vec<Frame> {
     let mut frames = Vec::with_capacity(addresses.len() * 2);
     for address in addresses.iter().copied().filter(|address| *address != 0) {
         let before = frames.len();
+        if let Some(frame) = frame_of_c_library(address) {
+            frames.push(frame);
+            continue;
+        }
         resolve(address, |symbol| frames.push(frame_of(address, symbol)));
         if frames.len() == before {
             frames.push(Frame { address: Some(address), ..Frame::default() });
@@ -28,7 +32,19 @@ pub fn symbolicate(addresses: &[u64]) -> Vec<Frame> {
     frames
 }
 
-/// Gives every function at an address to `each`.
+#[cfg(target_os = "linux")]
+fn frame_of_c_library(address: u64) -> Option<Frame> {
+    let super::c_library::Function { name, start } = super::c_library::function_at(address)?;
+    let address = Some(address);
+    Some(Frame { function: name, symbol_address: start, address, ..Frame::default() })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn frame_of_c_library(_address: u64) -> Option<Frame> {
+    None
+}
+
+/// Gives every function at an address of the program to `each`.
 ///
 /// Where a callback of the program's has panicked inside of [`backtrace::resolve`], that crate's
 /// lock is poisoned for good, and the first call of every thread panics. The calls behind it work.
@@ -151,6 +167,9 @@ fn is_failing_end(function: &str) -> bool {
 pub fn payload_type(addresses: &[u64]) -> Option<String> {
     let mut found = None;
     for address in addresses.iter().take(32).filter(|address| **address != 0) {
+        if frame_of_c_library(*address).is_some() {
+            continue;
+        }
         resolve(*address, |symbol| {
             let name = symbol.name().map(|name| format!("{name:#}")).unwrap_or_default();
             let carriers = ["std::panic::panic_any::<", "std::panicking::begin_panic::<"];

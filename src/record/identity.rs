@@ -36,6 +36,8 @@ pub struct Identity {
     pub environment: String,
     /// Where reports go.
     pub dsn: Option<String>,
+    /// Whether sending is switched off.
+    pub silent: bool,
     /// Tags set before the program ran.
     pub static_tags: Vec<(String, String)>,
     /// Key names whose values are scrubbed besides the usual ones.

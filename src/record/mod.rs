@@ -47,12 +47,13 @@ pub(crate) use clock::{boot_nanos, system_time, wall_millis};
 pub(crate) use layer::BreadcrumbLayer;
 pub(crate) use layout::end::CLEAN as END_CLEAN;
 pub(crate) use ledger::{LedgerEntry, LedgerKind, hash, hash_message, hash_place};
+pub(crate) use old_regions::TAGS;
 pub(crate) use random::id as random_id;
 pub(crate) use recording::{Plan, Recording, detach_in_forked_children, process_generation};
 pub(crate) use region::{Place, Region};
 pub(crate) use slots::{Facts, flags};
 pub(crate) use stderr::StderrWriter;
-pub(crate) use thread::{id as thread_id, is_formatting, remember_main_name};
+pub(crate) use thread::{Formatting, id as thread_id, is_formatting, remember_main_name};
 
 /// The thread that panics, as it can be known without asking anybody.
 pub(crate) struct PanickingThread {

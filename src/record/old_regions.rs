@@ -13,14 +13,18 @@ use std::time::SystemTime;
 /// How many regions of dead processes are kept, of about 1.5 MiB each by default.
 const KEPT: usize = 16;
 
+/// The extension of a file of tags that stands beside a region.
+pub(crate) const TAGS: &str = "tags";
+
 /// Removes the oldest regions of dead processes in `regions` beyond [`KEPT`]. Errors are passed
 /// over: what another process removes meanwhile is as gone as it should be.
 pub(super) fn remove_beyond_bound(regions: &Path) {
+    remove_lone_tags(regions);
     let Ok(entries) = std::fs::read_dir(regions) else { return };
     let mut found: Vec<(SystemTime, PathBuf)> = entries
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "region"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == REGION))
         .filter_map(|path| {
             let meta = path.symlink_metadata().ok().filter(std::fs::Metadata::is_file)?;
             Some((meta.modified().ok()?, path))
@@ -32,9 +36,25 @@ pub(super) fn remove_beyond_bound(regions: &Path) {
     found.sort_unstable_by(|a, b| b.cmp(a));
     let dead = found.into_iter().map(|(_, path)| path).filter(|path| is_dead(path));
     for path in dead.skip(KEPT) {
+        let _ = std::fs::remove_file(path.with_extension(TAGS));
         let _ = std::fs::remove_file(path);
     }
 }
+
+/// Removes files of tags whose region is gone: their monitor was killed between the two.
+fn remove_lone_tags(regions: &Path) {
+    let files =
+        std::fs::read_dir(regions).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_tags = |path: &PathBuf| path.extension().is_some_and(|extension| extension == TAGS);
+    for path in files.filter(is_tags) {
+        if !path.with_extension(REGION).exists() {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// The extension of a region.
+const REGION: &str = "region";
 
 #[cfg(unix)]
 fn is_dead(path: &Path) -> bool {
@@ -64,6 +84,7 @@ mod tests {
             let file = File::create(path(age)).unwrap();
             let seconds = std::time::Duration::from_secs(1_000_000 - age as u64);
             file.set_modified(begin + seconds).unwrap();
+            std::fs::write(path(age).with_extension(TAGS), "").unwrap();
             file
         };
         for age in 0..KEPT + 5 {
@@ -73,10 +94,17 @@ mod tests {
         rustix::fs::flock(&living, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
         std::fs::write(dir.path().join("other"), "").unwrap();
 
+        std::fs::write(dir.path().join("gone.tags"), "").unwrap();
+
         remove_beyond_bound(dir.path());
+
+        assert!(!dir.path().join("gone.tags").exists());
 
         assert!(path(1000).exists() && dir.path().join("other").exists());
         let kept: Vec<usize> = (0..KEPT + 5).filter(|age| path(*age).exists()).collect();
         assert_eq!(kept, (0..KEPT).collect::<Vec<_>>());
+        for age in 0..KEPT + 5 {
+            assert_eq!(path(age).with_extension(TAGS).exists(), kept.contains(&age));
+        }
     }
 }

@@ -39,15 +39,16 @@ pub(super) fn ledger() -> Option<Arc<Region>> {
     Region::open(&path).ok().map(Arc::new)
 }
 
+/// Whether the monitor that made the environment is this process's parent.
 #[cfg(unix)]
-fn is_our_parent() -> bool {
+pub(super) fn is_our_parent() -> bool {
     let monitor = std::env::var(MONITOR).ok().and_then(|pid| pid.parse::<i32>().ok());
     let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
     monitor.is_some() && monitor == parent
 }
 
 #[cfg(not(unix))]
-fn is_our_parent() -> bool {
+pub(super) fn is_our_parent() -> bool {
     false
 }
 

@@ -1,20 +1,29 @@
 //! The builder: every setting has a method of its name.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::above::{self, Above};
-use super::publish::Publisher;
+use super::delivery::Delivery;
+use super::publish::{Outward, Publisher};
 use super::reporter::Reporter;
+use super::seal::BeforeSend;
 use super::sink::Sink;
 use super::state_dir::Opened;
 use super::{Recorder, exit, global, reporter, state_dir};
+use sentry::protocol::Event;
+
+use crate::build_info::BuildInfo;
 use crate::config::{self, Flags, Origin, Overrides, Settings, SuperviseMode};
+use crate::deliver::Spool;
 use crate::detect::hook;
-use crate::record::{Identity, Plan, Recording, detach_in_forked_children, remember_main_name};
+use crate::record::{
+    Identity, Plan, Recording, Region, detach_in_forked_children, remember_main_name,
+};
+use crate::report;
 
 /// Collects settings for [`install`](Builder::install). What is set here is the program's default:
 /// environment variables have the last word, see [`config`].
@@ -24,6 +33,7 @@ pub struct Builder {
     code: Overrides,
     /// Literals that could not be parsed, in words.
     mistakes: Vec<String>,
+    before_send: Option<BeforeSend>,
 }
 
 /// Begins to configure a recorder.
@@ -82,6 +92,14 @@ impl Builder {
     {
         let tags = tags.into_iter().map(|(key, value)| (key.into(), value.into()));
         self.code.tags.extend(tags);
+        self
+    }
+
+    /// Release and tags from [`build_info!`](crate::build_info!): the release `name@version`, unless
+    /// another one is set, and the tags `commit`, `branch` and `build_time`, as far as they are known.
+    pub fn build_info(mut self, info: BuildInfo) -> Builder {
+        self.code.release.get_or_insert_with(|| info.release());
+        self.code.tags.extend(info.tags());
         self
     }
 
@@ -169,6 +187,34 @@ impl Builder {
         self
     }
 
+    /// Calls `f` with every event before it is written: what it returns is written and sent, after it
+    /// was scrubbed; for `None` there is no report at all. A report that is amended before it is sent
+    /// (by how the process ended, for one) is given again, under the same event id.
+    ///
+    /// Of a panic it is called on a thread of lastwords' own while the thread that panicked waits, so it
+    /// should be quick; of what the program captured, on the thread that captures; at the end of the
+    /// process, on the one that exits. If it panics, the report stays on this machine. Reports that only a monitor can make, of
+    /// deaths that run no hook, do not pass through it.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), lastwords::InstallError> {
+    /// let recorder = lastwords::builder()
+    ///     .before_send(|mut event| {
+    ///         event.server_name = None;
+    ///         Some(event)
+    ///     })
+    ///     .install()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn before_send(
+        mut self,
+        f: impl Fn(Event<'static>) -> Option<Event<'static>> + Send + Sync + 'static,
+    ) -> Builder {
+        self.before_send = Some(BeforeSend(Arc::new(f)));
+        self
+    }
+
     /// Starts recording: opens the region, sets the panic hook before the one that is there, and
     /// starts the thread that writes reports.
     ///
@@ -192,12 +238,12 @@ impl Builder {
         resolved.problems.iter().for_each(|problem| global::warn(&problem.to_string()));
         let mut settings = resolved.settings;
         settings.tag_first_argument(std::env::args_os().nth(1).as_deref());
-        Ok(start(settings, above))
+        Ok(start(settings, above, self.before_send))
     }
 }
 
 /// Opens everything and connects it.
-fn start(settings: Settings, above: Option<Above>) -> Recorder {
+fn start(settings: Settings, above: Option<Above>, before_send: Option<BeforeSend>) -> Recorder {
     remember_main_name();
     let (ledger, own) = above.map_or((None, None), |above| (Some(above.ledger), above.own));
     let mut identity = identity(&settings);
@@ -212,17 +258,36 @@ fn start(settings: Settings, above: Option<Above>) -> Recorder {
         global::warn("cannot read /proc: reports lack facts about the process");
     }
     let Opened { region, spool, place } = state_dir::open(&settings, &identity, own);
+    warn_of_mended(&settings);
+    let delivery = Arc::new(Delivery::new(&settings, drained_by_monitor(&region, spool.as_ref())));
+    delivery.begin(spool.as_ref());
+    let outward = Outward { delivery, before_send };
     let plan = Plan { place, ring_bytes: settings.ring_size, identity: identity.clone() };
     let recording = Arc::new(Recording::new(region, plan));
     detach_in_forked_children(&recording);
     let limit = settings.spool_limit;
     let sink = spool.map_or(Sink::Nothing, |spool| Sink::Spool(spool, limit));
-    let publisher = Arc::new(Publisher::new(settings, identity, recording, sink));
+    let publisher = Arc::new(Publisher::new(settings, identity, recording, sink, outward));
     let reporter = Reporter::start(Arc::clone(&publisher));
     hook::install(reporter::sink(&publisher, &reporter, ledger));
-    global::set_installed(Arc::clone(publisher.recording()));
-    exit::register(publisher.clone(), reporter);
-    Recorder { publisher }
+    let recorder = Recorder { publisher: Arc::clone(&publisher) };
+    global::set_installed(&recorder);
+    exit::register(publisher, reporter);
+    recorder
+}
+
+/// The directory of the spool, if a monitor drains it when the process has ended.
+fn drained_by_monitor(region: &Region, spool: Option<&Spool>) -> Option<PathBuf> {
+    let regions = region.path().filter(|_| region.is_guest()).and_then(Path::parent)?;
+    let dir = spool?.dir();
+    (regions.parent() == Some(dir)).then(|| dir.to_owned())
+}
+
+/// One line for each value that a server would lose as it was given.
+pub(super) fn warn_of_mended(settings: &Settings) {
+    let release = settings.release.as_deref();
+    let changed = report::as_sent(release, &settings.environment, &settings.tags).changed;
+    changed.iter().for_each(|change| global::warn(&change.to_string()));
 }
 
 /// Who this process is, and the settings that a later reader of its region needs.
@@ -230,7 +295,8 @@ pub(super) fn identity(settings: &Settings) -> Identity {
     Identity {
         release: settings.release.clone(),
         environment: settings.environment.clone(),
-        dsn: settings.dsn.as_ref().map(ToString::to_string),
+        dsn: settings.dsn.as_ref().map(report::dsn_text),
+        silent: !settings.enable_sentry,
         static_tags: settings.tags.clone(),
         scrub_keys: settings.scrub_keys.clone(),
         breadcrumbs: settings.breadcrumbs,

@@ -1,7 +1,7 @@
 //! The clean end of a process.
 //!
 //! **Guarantee:** when `main` returns or `exit` is called, panics that are still being reported are
-//! waited for (for a bounded time), reports say whether the main thread's panic ended the process
+//! waited for (for a bounded time), what was not sent yet is (for at most `LASTWORDS_FLUSH`), reports say whether the main thread's panic ended the process
 //! or was caught, the region is marked and its file removed (a monitor removes its own). **Not noticed here:** `_exit`, an
 //! abort, a signal: then the region stays, and says what happened.
 //!
@@ -27,7 +27,10 @@ pub(super) fn register(publisher: Arc<Publisher>, reporter: Arc<Reporter>) {
 fn at_exit(status: Option<i32>) {
     let Some((publisher, reporter)) = AT_EXIT.get() else { return };
     // A forked child that recorded nothing has no region, and must leave its parent's alone.
-    let Some(region) = publisher.recording().existing_region() else { return };
+    let Some(region) = publisher.recording().existing_region() else {
+        // What another client has given it to send may still be there.
+        return publisher.delivery().finish();
+    };
     reporter.finish(publisher, region);
     if let Some(status) = status {
         publisher.correct_at_exit(status);
@@ -40,6 +43,8 @@ fn at_exit(status: Option<i32>) {
     {
         let _ = std::fs::remove_file(path);
     }
+    // Last: a wait that is cut short by a signal costs nothing then.
+    publisher.delivery().finish();
 }
 
 /// glibc's handlers learn the exit status.

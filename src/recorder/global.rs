@@ -3,15 +3,24 @@
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::Recorder;
 use crate::record::Recording;
 
 static INSTALLED: OnceLock<Arc<Recording>> = OnceLock::new();
+static RECORDER: OnceLock<Recorder> = OnceLock::new();
+
+/// The installed recorder.
+pub(super) fn recorder() -> Option<&'static Recorder> {
+    RECORDER.get()
+}
 
 /// Tags set before `install`, in order.
 static EARLY: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
 /// Makes a recording the process's own, and gives it the tags set so far.
-pub(super) fn set_installed(recording: Arc<Recording>) {
+pub(super) fn set_installed(recorder: &Recorder) {
+    let recording = Arc::clone(recorder.publisher.recording());
+    let _ = RECORDER.set(recorder.clone());
     let mut early = EARLY.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(region) = recording.region() {
         for (key, value) in early.drain(..) {

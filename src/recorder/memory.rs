@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::publish::Publisher;
+use super::delivery::Delivery;
+use super::publish::{Outward, Publisher};
 use super::sink::Sink;
 use super::{Recorder, reporter};
 use crate::config::Settings;
@@ -21,7 +22,9 @@ pub(super) fn recorder() -> Recorder {
     let plan =
         Plan { place: Place::Memory, ring_bytes: settings.ring_size, identity: identity.clone() };
     let recording = Arc::new(Recording::new(region, plan));
-    let publisher = Publisher::new(settings, identity, recording, Sink::Memory(Default::default()));
+    let outward = Outward { delivery: Arc::new(Delivery::none()), before_send: None };
+    let sink = Sink::Memory(Default::default());
+    let publisher = Publisher::new(settings, identity, recording, sink, outward);
     Recorder { publisher: Arc::new(publisher) }
 }
 

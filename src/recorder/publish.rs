@@ -2,8 +2,13 @@
 //!
 //! **Guarantee:** each death is one report, under the id its first panic had before it happened;
 //! what is learned later replaces the report under the same id. A panic is marked as reported only
-//! after its report is in `waiting/`. **Lost:** of a report that no directory takes, what the region
+//! after its report is in `waiting/`. A report is given to the sender once it cannot change any more:
+//! after [`SETTLED`], or when the process ends. (A main thread that unwinds for longer than that is
+//! taken for one that caught its panic: level `error`, should it be sent before the end.) **Lost:** of a report that no directory takes, what the region
 //! holds is left; the warning says so, once.
+
+mod client;
+mod held;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
@@ -12,23 +17,27 @@ use std::time::{Duration, Instant, SystemTime};
 use sentry::protocol::Event;
 use sentry::types::Uuid;
 
+use held::{Held, HeldReport, Working};
+
+use super::checksum::Checksum;
+use super::delivery::Delivery;
 use super::global::warn;
+use super::seal::{BeforeSend, Seal};
 use super::sink::Sink;
+use super::{tags_file, thread};
 use crate::config::Settings;
 use crate::detect::{
     Crash, CrashedThread, Family, OwnCrates, Severity, families, hook, learn_from_install,
 };
-use crate::record::{
-    Identity, PanicRecord, Recording, Region, Select, Snapshot, process_generation,
-};
-use crate::report::{self, ProcessInfo, Report, Scene, Usage};
+use crate::record::{Identity, PanicRecord, Recording, Region, Select, Snapshot};
+use crate::report::{self, Ambient, ProcessInfo, Report, Scene, Usage};
 
-/// How many reports are kept to be corrected.
-const MOST_HELD: usize = 16;
 /// When a panic of the main thread has not ended the process, it was caught.
 pub(super) const SETTLED: Duration = Duration::from_secs(1);
 /// How long a turn at making reports is waited for.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
+/// The same for a thread of our own, which takes turns with nobody but threads that exit.
+const OWN_TURN: Duration = Duration::from_millis(500);
 /// The exit status of a program whose `main` panicked, from the standard library's runtime.
 const PANICKED: i32 = 101;
 /// Frames of the call of `install` that are looked at.
@@ -40,6 +49,13 @@ pub(super) struct Publisher {
     identity: Identity,
     recording: Arc<Recording>,
     sink: Sink,
+    seal: Seal,
+    delivery: Arc<Delivery>,
+    checksum: Arc<Checksum>,
+    /// What a `sentry` client knew of panics that are not reported yet, each with its thread.
+    ambient: Mutex<Vec<(u64, Instant, Ambient)>>,
+    /// Whether there is such a client.
+    beside_sentry: AtomicBool,
     /// The stack of the call that made this publisher: it tells whose code the program's is.
     made_at: Vec<u64>,
     learned: OnceLock<OwnCrates>,
@@ -48,50 +64,16 @@ pub(super) struct Publisher {
     warned: AtomicBool,
 }
 
-/// The turn at making reports in one process. A forked child has a turn of its own: its parent's
-/// may be held by a thread that the child does not have, and what the parent reported is the
-/// parent's to correct.
-struct Working {
-    generation: u32,
-    held: Mutex<Held>,
-    in_child: OnceLock<Box<Working>>,
-}
-
-impl Working {
-    fn of_this_process() -> Working {
-        Working {
-            generation: process_generation(),
-            held: Mutex::default(),
-            in_child: OnceLock::new(),
-        }
-    }
-
-    fn here(&self) -> &Mutex<Held> {
-        let mut working = self;
-        while working.generation != process_generation() {
-            let in_child = || Box::new(Working::of_this_process());
-            working = working.in_child.get_or_init(in_child);
-        }
-        &working.held
-    }
-}
-
-/// Reports that may still be corrected.
-#[derive(Default)]
-struct Held(Vec<HeldReport>);
-
-struct HeldReport {
-    scene: Scene,
-    since: Instant,
-}
-
 impl Publisher {
     pub(super) fn new(
         settings: Settings,
         identity: Identity,
         recording: Arc<Recording>,
         sink: Sink,
+        outward: Outward,
     ) -> Publisher {
+        let Outward { delivery, before_send } = outward;
+        let seal = Seal::new(&settings.scrub_keys, before_send, Arc::clone(&delivery));
         let mut made_at = Vec::with_capacity(INSTALL_FRAMES);
         hook::walk(|address| {
             made_at.push(address);
@@ -102,6 +84,11 @@ impl Publisher {
             identity,
             recording,
             sink,
+            seal,
+            delivery,
+            checksum: Arc::new(Checksum::of_this_process()),
+            ambient: Mutex::default(),
+            beside_sentry: AtomicBool::new(false),
             made_at,
             learned: OnceLock::new(),
             working: Working::of_this_process(),
@@ -117,6 +104,23 @@ impl Publisher {
         &self.recording
     }
 
+    /// Who sends the reports.
+    pub(super) fn delivery(&self) -> &Arc<Delivery> {
+        &self.delivery
+    }
+
+    /// Does what can be done once the start is over, beside everything else: a panic must not wait
+    /// for it.
+    pub(super) fn use_idle_time(&self) {
+        let (checksum, scrubber) = (Arc::clone(&self.checksum), self.seal.scrubber());
+        let work = move || {
+            scrubber.prepare();
+            checksum.prepare();
+        };
+        // Without a thread it is done when it is needed.
+        let _ = thread::spawn("lastwords-idle", work);
+    }
+
     /// The events of a recorder in memory.
     pub(super) fn events(&self) -> Vec<Event<'static>> {
         self.sink.events()
@@ -125,8 +129,10 @@ impl Publisher {
     /// Waits for whoever makes reports now, but not for ever: it may wait for what this thread
     /// holds.
     fn begin_work(&self) -> Option<MutexGuard<'_, Held>> {
+        // A program's own code that runs within a turn may get here again, as by exiting.
+        let longest = if hook::is_own_thread() { OWN_TURN } else { LONGEST_TURN };
         let begun = Instant::now();
-        while begun.elapsed() < LONGEST_TURN {
+        while begun.elapsed() < longest {
             match self.working.here().try_lock() {
                 Ok(held) => return Some(held),
                 Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
@@ -159,40 +165,97 @@ impl Publisher {
         let crash = family.crash(&self.own_crates(&snapshot));
         // A destructor's panic was a death of its own until the runtime said what it was.
         for member in &family.members[1..] {
-            self.sink.withdraw(Uuid::from_bytes(member.event_id));
+            let id = Uuid::from_bytes(member.event_id);
+            self.delivery.withdraw(id);
+            self.sink.withdraw(id);
         }
-        let scene = self.scene(crash, snapshot, usage, region);
-        let is_kept = self.write(&report::build(&scene));
+        let mut scene = self.scene(crash, snapshot, usage, region);
+        let thread = scene.crash.thread.as_ref().and_then(|thread| thread.id);
+        let ambient = self.take_ambient(thread).or_else(|| held.ambient_of(scene.crash.event_id));
+        let has_ambient = ambient.is_some();
+        scene.ambient = ambient.unwrap_or_default();
+        let is_kept = self.write(report::build(&scene));
         for panic in family.members.iter().filter(|panic| panic.complete) {
             region.settle_panic(panic.number, is_kept);
         }
         // Nobody waits for this.
         self.sink.prune(scene.crash.event_id);
-        if let Some(mut survived) = held.keep(scene, family) {
+        let Some(mut oldest) = held.keep(scene, has_ambient, family) else { return };
+        if oldest.is_to_settle() {
             // The process went on after it, for as many panics as are held.
-            survived.crash.severity = Severity::Error;
-            if self.sink.still_waits(survived.crash.event_id) {
-                self.write(&report::build(&survived));
+            oldest.scene.crash.severity = Severity::Error;
+            self.rewrite(&oldest.scene);
+        }
+        self.delivery.release(oldest.scene.crash.event_id);
+    }
+
+    /// Reports something that is no death: what the program captured itself.
+    pub(super) fn capture(&self, crash: Crash, change: impl FnOnce(&mut Event<'static>)) -> Uuid {
+        let id = crash.event_id;
+        let Some(region) = self.recording.region() else { return id };
+        let select = Select::newest(self.settings.breadcrumbs);
+        let Ok(snapshot) = Snapshot::of_region(region, select) else { return id };
+        let mut scene = self.scene(crash, snapshot, Usage::of_this_process(), region);
+        if self.beside_sentry.load(Ordering::Relaxed) {
+            scene.ambient = Ambient::of_this_thread();
+        }
+        let mut report = report::build(&scene);
+        report.edit(change);
+        self.write(report);
+        self.sink.prune(id);
+        self.delivery.is_alone_with(id);
+        self.delivery.release(id);
+        id
+    }
+
+    /// Writes a report, and says it if that is not as it should be; whether it is kept, or nobody
+    /// wants it. The word is said before anybody stops waiting for the report: who waits may end the
+    /// process.
+    fn write(&self, report: Report) -> bool {
+        let id = report.event_id();
+        let Some(sealed) = self.seal.report(report) else {
+            self.refused(id);
+            return true;
+        };
+        match self.sink.write(&sealed) {
+            Ok(spool) => {
+                self.delivery.published(&sealed, spool);
+                true
+            }
+            Err(trouble) => {
+                if !self.warned.swap(true, Ordering::Relaxed) {
+                    warn(&trouble.to_string());
+                }
+                self.delivery.published(&sealed, trouble.kept_in());
+                trouble.is_kept()
             }
         }
     }
 
-    /// Writes a report, and says it if that is not as it should be; whether it is kept. The word is
-    /// said before anybody stops waiting for the report: who waits may end the process.
-    fn write(&self, report: &Report) -> bool {
-        let Err(trouble) = self.sink.write(report) else { return true };
-        if !self.warned.swap(true, Ordering::Relaxed) {
-            warn(&trouble.to_string());
+    /// The program refuses a report, and an earlier version of it with it.
+    fn refused(&self, id: Uuid) {
+        self.delivery.withdraw(id);
+        self.sink.withdraw(id);
+        self.sink.count_refused(self.delivery.dsn().as_ref());
+    }
+
+    /// Writes a report again that still waits.
+    fn rewrite(&self, scene: &Scene) {
+        let Some(sealed) = self.seal.report(report::build(scene)) else {
+            return self.refused(scene.crash.event_id);
+        };
+        if !self.sink.replace(&sealed) {
+            self.delivery.replace_in_memory(&sealed);
         }
-        trouble.is_kept()
     }
 
     /// Everything a report is made of.
     fn scene(&self, crash: Crash, snapshot: Snapshot, usage: Usage, region: &Region) -> Scene {
         let Identity { pid, executable, server_name, started_millis, .. } = snapshot.identity;
         let mut tags = self.settings.tags.clone();
+        tags.extend(tags_file::from_environment());
         tags.extend(snapshot.tags);
-        Scene {
+        self.seal.scene(Scene {
             crash,
             breadcrumbs: snapshot.breadcrumbs,
             breadcrumb_limit: self.settings.breadcrumbs,
@@ -209,38 +272,48 @@ impl Publisher {
                 server_name: server_name.or_else(|| self.identity.server_name.clone()),
                 usage,
                 ending: None,
+                executable_sha256: self.checksum.get(),
             },
             durable: region.path().is_some(),
-        }
+            ambient: Ambient::default(),
+        })
     }
 
     /// Which crates are the program's own, by all that is known now.
     fn own_crates(&self, snapshot: &Snapshot) -> OwnCrates {
-        let learned = self.learned.get_or_init(|| {
+        let mut own = self.learned.get().cloned().unwrap_or_else(|| {
             let mut own = OwnCrates::default();
             learn_from_install(&self.made_at, &mut own);
+            // Not `get_or_init`: a child that is forked meanwhile would wait for ever.
+            let _ = self.learned.set(own.clone());
             own
         });
-        let mut own = learned.clone();
         for (module, file) in &snapshot.modules {
             own.learn(module, file);
         }
         own
     }
 
-    /// How long until a report is to be corrected, if there is one.
+    /// How long until a report is settled, if there is one that is not.
     pub(super) fn next_correction(&self) -> Option<Duration> {
-        let held = self.begin_work()?;
-        let waiting = held.0.iter().filter(|held| held.is_to_settle());
+        let Some(held) = self.begin_work() else { return Some(SETTLED) };
+        let waiting = held.0.iter().filter(|held| !held.released);
         waiting.map(|held| SETTLED.saturating_sub(held.since.elapsed())).min()
     }
 
     /// Corrects the reports of the main thread's panics that have not ended the process within
-    /// [`SETTLED`]: they were caught.
+    /// [`SETTLED`]: they were caught. What is this old may be sent.
     pub(super) fn correct_settled(&self) {
-        self.correct(|held| {
-            (held.is_to_settle() && held.since.elapsed() >= SETTLED).then_some(Severity::Error)
-        });
+        if let Some(mut held) = self.begin_work() {
+            self.add_ambient(&mut held);
+        }
+        let is_due = |held: &HeldReport| held.since.elapsed() >= SETTLED;
+        self.correct(|held| (held.is_to_settle() && is_due(held)).then_some(Severity::Error));
+        let Some(mut held) = self.begin_work() else { return };
+        for held in held.0.iter_mut().filter(|held| !held.released && is_due(held)) {
+            held.released = true;
+            self.delivery.release(held.scene.crash.event_id);
+        }
     }
 
     /// Corrects what the end of the process tells. With exit status 101 the main thread's last panic
@@ -248,6 +321,9 @@ impl Publisher {
     /// or in a destructor) ends the process for its last panic. Any other was caught, or took its
     /// thread alone.
     pub(super) fn correct_at_exit(&self, status: i32) {
+        if let Some(mut held) = self.begin_work() {
+            self.add_ambient(&mut held);
+        }
         let Some(held) = self.begin_work() else { return };
         let last_of = |is_it: &dyn Fn(&CrashedThread) -> bool| {
             let thread = |held: &&HeldReport| held.scene.crash.thread.as_ref().is_some_and(is_it);
@@ -275,32 +351,13 @@ impl Publisher {
                 continue;
             }
             held.scene.crash.severity = right;
-            if self.sink.still_waits(held.scene.crash.event_id) {
-                self.write(&report::build(&held.scene));
-            }
+            self.rewrite(&held.scene);
         }
     }
 }
 
-impl HeldReport {
-    /// Whether it says that the process dies of it, which the next second may refute.
-    fn is_to_settle(&self) -> bool {
-        self.scene.crash.severity == Severity::Fatal
-    }
-}
-
-impl Held {
-    /// Keeps the report of a panic that something may still catch, or that may still turn out to be
-    /// the end of the process.
-    ///
-    /// The oldest makes room; it is given back if it says that the process died of it.
-    fn keep(&mut self, scene: Scene, family: &Family<'_>) -> Option<Scene> {
-        self.0.retain(|held| held.scene.crash.event_id != scene.crash.event_id);
-        if family.members.iter().any(|panic| panic.aborts) {
-            return None;
-        }
-        let oldest = (self.0.len() == MOST_HELD).then(|| self.0.remove(0));
-        self.0.push(HeldReport { scene, since: Instant::now() });
-        oldest.filter(HeldReport::is_to_settle).map(|held| held.scene)
-    }
+/// How reports leave.
+pub(super) struct Outward {
+    pub(super) delivery: Arc<Delivery>,
+    pub(super) before_send: Option<BeforeSend>,
 }

@@ -7,7 +7,6 @@
 //!
 //! The thread is named `lastwords`, takes no signals, and sleeps until a panic.
 
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::global::warn;
 use super::publish::Publisher;
+use super::thread;
 use crate::detect::hook::{self, Carrier, Sink};
 use crate::record::{Region, process_generation};
 
@@ -27,8 +27,18 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long the start of the thread is waited for.
 const LONGEST_START: Duration = Duration::from_millis(100);
 
+/// How long a process has run when its start is over.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// How long is slept at most before looking again.
 const POLL: Duration = Duration::from_millis(10);
+
+/// The stages of a process that aborts.
+mod last {
+    pub(super) const NOT_YET: u32 = 0;
+    pub(super) const WANTED: u32 = 1;
+    pub(super) const DONE: u32 = 2;
+}
 
 /// A handle to the thread.
 pub(super) struct Reporter {
@@ -38,6 +48,8 @@ pub(super) struct Reporter {
     generation: u32,
     /// Counts the rounds it has made; who waits for a report sleeps on it.
     rounds: AtomicU32,
+    /// Whether the process aborts as soon as what can be sent was: one of the [`last`] stages.
+    last: AtomicU32,
     /// The reporter of a forked child.
     in_child: OnceLock<Arc<Reporter>>,
 }
@@ -47,8 +59,7 @@ impl Reporter {
     pub(super) fn start(publisher: Arc<Publisher>) -> Arc<Reporter> {
         let (send, receive) = std::sync::mpsc::sync_channel::<Arc<Reporter>>(1);
         let (say_running, running) = std::sync::mpsc::sync_channel(1);
-        let started = spawn_without_signals(move || {
-            hook::ignore_this_thread();
+        let started = thread::spawn("lastwords", move || {
             let _ = say_running.send(());
             if let Ok(reporter) = receive.recv() {
                 reporter.work(&publisher);
@@ -62,6 +73,7 @@ impl Reporter {
             thread,
             generation: process_generation(),
             rounds: AtomicU32::new(0),
+            last: AtomicU32::new(last::NOT_YET),
             in_child: OnceLock::new(),
         });
         let _ = send.send(Arc::clone(&reporter));
@@ -89,6 +101,7 @@ impl Reporter {
 
     /// Reports panics as they come, for ever.
     fn work(&self, publisher: &Publisher) {
+        let (begun, mut was_idle) = (Instant::now(), false);
         if let Some(region) = publisher.recording().existing_region() {
             region.prefault();
         }
@@ -102,22 +115,47 @@ impl Reporter {
             if round.is_err() {
                 warn("a mistake in lastwords has cost a report; please report it");
             }
+            if self.last.load(Ordering::Acquire) == last::WANTED {
+                publisher.delivery().finish();
+                self.last.store(last::DONE, Ordering::Release);
+            }
             // Last: whoever waits may end the process.
             self.rounds.fetch_add(1, Ordering::Release);
             wait::wake_all(&self.rounds);
-            match publisher.next_correction() {
+            if !was_idle && begun.elapsed() >= IDLE {
+                publisher.use_idle_time();
+                was_idle = true;
+            }
+            let idle = (!was_idle).then(|| IDLE.saturating_sub(begun.elapsed()));
+            match publisher.next_correction().into_iter().chain(idle).min() {
                 Some(time) => std::thread::park_timeout(time),
                 None => std::thread::park(),
             }
         }
     }
 
+    /// Has everything sent that can be, and waits for that: the process aborts next. The thread that
+    /// panics may hold the allocator, so it does no more than to ask.
+    fn send_before_abort(&self, publisher: &Publisher) {
+        if self.thread.is_none() {
+            return publisher.delivery().finish();
+        }
+        self.last.store(last::WANTED, Ordering::Release);
+        self.wake();
+        let longest = LONGEST_WAIT + publisher.settings().flush;
+        self.wait_at_most(longest, || self.last.load(Ordering::Acquire) == last::DONE);
+    }
+
     /// Sleeps until `done` says so, looking after each round, for at most [`LONGEST_WAIT`].
     fn wait_until(&self, done: impl Fn() -> bool) {
+        self.wait_at_most(LONGEST_WAIT, done);
+    }
+
+    fn wait_at_most(&self, longest: Duration, done: impl Fn() -> bool) {
         let begun = Instant::now();
         loop {
             let round = self.rounds.load(Ordering::Acquire);
-            let left = LONGEST_WAIT.saturating_sub(begun.elapsed());
+            let left = longest.saturating_sub(begun.elapsed());
             if done() || left.is_zero() {
                 return;
             }
@@ -128,7 +166,8 @@ impl Reporter {
 
     /// Waits until no panic of `region` is left to report. For a process that is about to exit.
     pub(super) fn finish(&self, publisher: &Arc<Publisher>, region: &Region) {
-        if !region.has_pending_panics() {
+        // A program's own code that exits from within this thread must not wait for it.
+        if hook::is_own_thread() || !region.has_pending_panics() {
             return;
         }
         let reporter = self.here(publisher);
@@ -187,6 +226,16 @@ impl Carrier for HandOver {
         self.wait_until(region, || !region.is_pending_panic(number));
     }
 
+    fn after_hooks(&self, aborts: bool) {
+        let reporter = self.reporter.here(&self.publisher);
+        if aborts {
+            reporter.send_before_abort(&self.publisher);
+        } else if self.publisher.has_ambient() {
+            // The hook of a `sentry` client has run after ours.
+            reporter.wake();
+        }
+    }
+
     fn make_room(&self, region: &Region) {
         self.wait_until(region, || region.has_usable_slot());
     }
@@ -206,42 +255,11 @@ impl Carrier for Inline {
         self.0.publish_pending(region);
     }
 
+    fn after_hooks(&self, _aborts: bool) {}
+
     fn make_room(&self, region: &Region) {
         self.0.publish_pending(region);
     }
-}
-
-/// Starts a thread that no signal is delivered to: which thread handles a signal is the program's
-/// affair.
-fn spawn_without_signals(work: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
-    let spawn = || std::thread::Builder::new().name("lastwords".to_owned()).spawn(work);
-    let handle = with_signals_blocked(spawn)?;
-    Ok(handle.thread().clone())
-}
-
-#[cfg(unix)]
-fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
-    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: `sigfillset` initialises `all` before it is read, `pthread_sigmask` writes the mask
-    // that was in force into `before`, and both live until the end of this function.
-    let blocked = unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) == 0
-    };
-    let result = f();
-    if blocked {
-        // SAFETY: `before` was written by the successful call above.
-        unsafe {
-            libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
-        }
-    }
-    result
-}
-
-#[cfg(not(unix))]
-fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
-    f()
 }
 
 /// Sleeping on a number without allocating and without a lock.

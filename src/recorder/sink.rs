@@ -2,18 +2,18 @@
 //!
 //! **Guarantee:** a report that its spool refuses (the program has given up the rights to write
 //! there, the disk is full) goes to the first other state directory that takes it, and the
-//! [`Trouble`] says where. **Lost:** a report that no directory takes.
+//! [`Trouble`] says where. **Lost:** a report that no directory takes, unless it can be sent at once.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use sentry::protocol::Event;
-use sentry::types::Uuid;
+use sentry::types::{Dsn, Uuid};
 
+use super::seal::Sealed;
 use super::state_dir;
 use crate::deliver::{Spool, SpoolError};
-use crate::report::{Envelope, Report};
+use crate::report::Envelope;
 
 /// Where reports go.
 pub(super) enum Sink {
@@ -29,14 +29,19 @@ pub(super) enum Sink {
 #[derive(Debug)]
 pub(super) struct Trouble {
     error: SpoolError,
-    /// The directory that took it instead.
-    kept_in: Option<PathBuf>,
+    /// The spool that took it instead.
+    kept_in: Option<Spool>,
 }
 
 impl Trouble {
     /// Whether the report is on disk all the same.
     pub(super) fn is_kept(&self) -> bool {
         self.kept_in.is_some()
+    }
+
+    /// The spool that took it instead.
+    pub(super) fn kept_in(&self) -> Option<&Spool> {
+        self.kept_in.as_ref()
     }
 }
 
@@ -47,31 +52,66 @@ impl fmt::Display for Trouble {
             write!(f, ": {cause}")?;
         }
         match &self.kept_in {
-            Some(directory) => write!(f, "; a report is kept in {} instead", directory.display()),
+            Some(spool) => write!(f, "; a report is kept in {} instead", spool.dir().display()),
             None => write!(f, "; a report is not kept"),
         }
     }
 }
 
 impl Sink {
-    /// Writes a report, in place of an earlier one of the same id.
-    pub(super) fn write(&self, report: &Report) -> Result<(), Trouble> {
+    /// Writes a report; the spool that took it, if one did.
+    pub(super) fn write(&self, report: &Sealed) -> Result<Option<&Spool>, Trouble> {
         match self {
             Sink::Spool(spool, limit) => write_to_spool(spool, *limit, report),
             Sink::Memory(events) => {
                 let mut events = events.lock().unwrap_or_else(PoisonError::into_inner);
-                events.retain(|event| event.event_id != report.event_id());
-                events.push(report.event().clone());
-                Ok(())
+                events.retain(|event| event.event_id != report.id);
+                events.push(report.event.clone());
+                Ok(None)
             }
-            Sink::Nothing => Ok(()),
+            Sink::Nothing => Ok(None),
+        }
+    }
+
+    /// Writes a report in place of one of the same id that still waits; whether it did. One that is
+    /// just being sent stays as it is. What somebody else attached to it (a monitor the end of standard
+    /// error) stays attached.
+    pub(super) fn replace(&self, report: &Sealed) -> bool {
+        let with_attachments = |before: Vec<u8>| {
+            let parsed = Envelope::parse(&before).ok().zip(Envelope::parse(&report.bytes).ok());
+            let Some((before, mut now)) = parsed else { return Some(report.bytes.clone()) };
+            now.keep_attachments_of(before);
+            Some(now.to_bytes())
+        };
+        match self {
+            Sink::Spool(spool, limit) if *limit > 0 => {
+                spool.change(report.id, with_attachments).unwrap_or(false)
+            }
+            Sink::Memory(_) => self.write(report).is_ok(),
+            Sink::Spool(..) | Sink::Nothing => false,
+        }
+    }
+
+    /// The spool, if there is one.
+    pub(super) fn spool(&self) -> Option<&Spool> {
+        match self {
+            Sink::Spool(spool, _) => Some(spool),
+            Sink::Memory(_) | Sink::Nothing => None,
         }
     }
 
     /// Makes room for a report just written.
     pub(super) fn prune(&self, written: Uuid) {
         if let Sink::Spool(spool, _) = self {
-            spool.prune(written);
+            // What was never sent is told to its server as a number.
+            spool.count_pruned(&spool.prune(written), None);
+        }
+    }
+
+    /// Counts a report that the program refused, for the server it would have gone to.
+    pub(super) fn count_refused(&self, dsn: Option<&Dsn>) {
+        if let (Sink::Spool(spool, _), Some(dsn)) = (self, dsn) {
+            spool.count_discarded(dsn, "before_send");
         }
     }
 
@@ -108,15 +148,11 @@ impl Sink {
     /// or written stays as it is.
     pub(super) fn amend(&self, id: Uuid, change: impl FnOnce(&mut Envelope)) {
         let Sink::Spool(spool, _) = self else { return };
-        if !spool.is_waiting(id) {
-            return;
-        }
-        let read = spool.read(id).ok();
-        let Some(mut envelope) = read.and_then(|bytes| Envelope::parse(&bytes).ok()) else {
-            return;
-        };
-        change(&mut envelope);
-        let _ = spool.write(id, &envelope.to_bytes());
+        let _ = spool.change(id, |bytes| {
+            let mut envelope = Envelope::parse(&bytes).ok()?;
+            change(&mut envelope);
+            Some(envelope.to_bytes())
+        });
     }
 
     /// The events kept in memory.
@@ -128,14 +164,19 @@ impl Sink {
     }
 }
 
-fn write_to_spool(spool: &Spool, limit: u64, report: &Report) -> Result<(), Trouble> {
-    let (id, bytes) = (report.event_id(), report.to_envelope_bytes());
-    let error = match spool.write(id, &bytes) {
+fn write_to_spool<'a>(
+    spool: &'a Spool,
+    limit: u64,
+    report: &Sealed,
+) -> Result<Option<&'a Spool>, Trouble> {
+    let (id, bytes) = (report.id, &report.bytes);
+    let error = match spool.write(id, bytes) {
+        Ok(_) => return Ok(Some(spool)),
         // With a limit of 0 nothing is meant to be kept.
-        Ok(_) | Err(SpoolError::KeepsNothing) => return Ok(()),
+        Err(SpoolError::KeepsNothing) => return Ok(None),
         Err(error) => error,
     };
     let mut others = state_dir::other_spools(spool.dir(), limit);
-    let took_it = others.find(|other| other.publish(id, &bytes).is_ok());
-    Err(Trouble { error, kept_in: took_it.map(|other| other.dir().to_owned()) })
+    let took_it = others.find(|other| other.publish(id, bytes).is_ok());
+    Err(Trouble { error, kept_in: took_it })
 }

@@ -113,11 +113,14 @@ impl Usage {
 
 /// All contexts of an event, by key. A context without a type of its own is named by its key.
 pub fn contexts(scene: &Scene, machine: &Machine) -> BTreeMap<String, Context> {
-    let mut contexts = BTreeMap::new();
+    let mut contexts = scene.ambient.contexts.clone();
     contexts.insert("os".to_owned(), os(machine));
     contexts.insert("device".to_owned(), device(scene, machine));
     if let Some(runtime) = runtime(&scene.crash) {
         contexts.insert("runtime".to_owned(), runtime);
+    }
+    if let Some(trace) = &scene.ambient.trace {
+        contexts.insert("trace".to_owned(), trace.clone().into());
     }
     contexts.insert("app".to_owned(), app(scene));
     contexts.insert(PROCESS.to_owned(), Context::Other(process(scene)));
@@ -193,6 +196,7 @@ fn process(scene: &Scene) -> BTreeMap<String, Value> {
     put(&mut map, "uptime_seconds", uptime.map(seconds));
     put(&mut map, "peak_memory_bytes", process.usage.peak_memory.map(Value::from));
     put(&mut map, "executable", process.executable.as_deref().map(text));
+    put(&mut map, "executable_sha256", process.executable_sha256.as_deref().map(text));
     map.extend(process.ending.map(ending));
     map
 }

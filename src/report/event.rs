@@ -38,8 +38,8 @@ pub fn event(scene: &Scene, machine: &Machine) -> (Event<'static>, Vec<Lacking>)
         )),
         exception: exceptions(crash).into(),
         threads: threads.values.into(),
-        breadcrumbs: breadcrumbs(newest(scene)).into(),
-        tags: tags(&scene.tags, &mut mended),
+        breadcrumbs: with_ambient(scene).into(),
+        tags: tags(&all_tags(scene), &mut mended),
         release: whole("release", scene.release.as_deref(), mend::release, &mut mended),
         environment: {
             let environment = Some(scene.environment.as_str());
@@ -54,17 +54,17 @@ pub fn event(scene: &Scene, machine: &Machine) -> (Event<'static>, Vec<Lacking>)
         // Not from `Event::default()`: it makes an id with a generator of the thread's, which a
         // thread at its end has no more.
         culprit: None,
-        transaction: None,
+        transaction: scene.ambient.transaction.as_deref().and_then(mend::server_name),
         message: None,
         logentry: None,
         logger: None,
         modules: BTreeMap::new(),
         dist: None,
-        user: None,
-        request: None,
+        user: scene.ambient.user.clone(),
+        request: scene.ambient.request.clone(),
         stacktrace: None,
         template: None,
-        extra: BTreeMap::new(),
+        extra: scene.ambient.extra.clone(),
         debug_meta: Cow::default(),
     };
     if !mended.is_empty() {
@@ -117,6 +117,24 @@ fn sdk() -> ClientSdkInfo {
     }
 }
 
+/// The newest breadcrumbs, those of a `sentry` client among them.
+fn with_ambient(scene: &Scene) -> Vec<sentry::Breadcrumb> {
+    let mut crumbs = breadcrumbs(newest(scene));
+    if !scene.ambient.breadcrumbs.is_empty() {
+        crumbs.extend(scene.ambient.breadcrumbs.iter().cloned());
+        // Stable: of the same time ours come first, in their order.
+        crumbs.sort_by_key(|crumb| crumb.timestamp);
+        crumbs.drain(..crumbs.len().saturating_sub(scene.breadcrumb_limit));
+    }
+    crumbs
+}
+
+/// All tags; of the same key the last one counts.
+fn all_tags(scene: &Scene) -> Vec<(String, String)> {
+    let theirs = scene.ambient.tags.iter().map(|(key, value)| (key.clone(), value.clone()));
+    theirs.chain(scene.tags.iter().cloned()).collect()
+}
+
 fn newest(scene: &Scene) -> &[crate::record::Breadcrumb] {
     let older = scene.breadcrumbs.len().saturating_sub(scene.breadcrumb_limit);
     &scene.breadcrumbs[older..]
@@ -159,6 +177,7 @@ fn mechanism(thrown: &detect::Exception) -> Mechanism {
     let ty = match thrown.mechanism {
         detect::Mechanism::Panic => "panic",
         detect::Mechanism::Exception => "exception",
+        detect::Mechanism::Error => "generic",
         detect::Mechanism::Signal => "signal",
         detect::Mechanism::Abort => "abort",
         detect::Mechanism::Oom => "oom",
@@ -169,7 +188,7 @@ fn mechanism(thrown: &detect::Exception) -> Mechanism {
     }
     Mechanism {
         ty: ty.to_owned(),
-        handled: Some(false),
+        handled: Some(thrown.mechanism == detect::Mechanism::Error),
         // A signal's name says nothing of the place: the stack alone is to group by.
         synthetic: (thrown.mechanism == detect::Mechanism::Signal).then_some(true),
         data,
@@ -193,8 +212,7 @@ fn tags(tags: &[(String, String)], mended: &mut Vec<String>) -> BTreeMap<String,
     for (key, value) in tags {
         let (kept_key, kept_value) = (mend::tag_key(key), mend::tag_value(value));
         if kept_key.as_ref() != Some(key) || kept_value.as_ref() != Some(value) {
-            let name = cut::to_chars(&format!("tag {key}"), limits::TAG_KEY_CHARS);
-            mended.push(name);
+            mended.push(cut::to_chars(&format!("tag {}", shown(key)), limits::TAG_KEY_CHARS));
         }
         if let (Some(key), Some(value)) = (kept_key, kept_value) {
             map.insert(key, value);
@@ -203,6 +221,11 @@ fn tags(tags: &[(String, String)], mended: &mut Vec<String>) -> BTreeMap<String,
     // A context is small: the names of a few mended tags tell what happened to all.
     mended.truncate(MENDED_NAMES);
     map
+}
+
+/// A tag's key in one line.
+fn shown(key: &str) -> String {
+    key.replace(char::is_control, " ")
 }
 
 /// How many mended tags the `lastwords` context names.

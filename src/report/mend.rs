@@ -7,32 +7,9 @@
 //!
 //! Not offered: the original value. The `lastwords` context names the fields that were mended.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::{cut, limits};
-
-/// What every event of a program carries, mended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AsSent {
-    /// The release; `None` if there is none.
-    pub release: Option<String>,
-    /// The environment.
-    pub environment: Option<String>,
-    /// The tags.
-    pub tags: BTreeMap<String, String>,
-}
-
-/// Release, environment and tags as events carry them, so that a server keeps them.
-#[must_use]
-pub fn as_sent(given: Option<&str>, around: &str, tags: &[(String, String)]) -> AsSent {
-    let mended = |(key, value): &(String, String)| Some((tag_key(key)?, tag_value(value)?));
-    AsSent {
-        release: given.and_then(release),
-        environment: environment(around),
-        tags: tags.iter().filter_map(mended).collect(),
-    }
-}
 
 /// A release: `/`, `\` and control characters become `-`; a reserved word gets the prefix
 /// `release-`; cut to [`limits::RELEASE_BYTES`]. `None` for an empty one.

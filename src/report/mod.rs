@@ -8,6 +8,7 @@
 //! What is lost on the way is what the limits demand, in the order that the sources of this room
 //! document (`trim.rs` for the whole, `data.rs` for a breadcrumb); the event's `lastwords` context
 //! counts it. Secrets are in it until a [`Scrubber`] has been over it, before a report is written.
+mod as_sent;
 mod breadcrumb;
 mod context;
 mod cut;
@@ -29,14 +30,14 @@ use serde_json::{Value, json};
 
 use crate::detect::Ending;
 
+pub use as_sent::{AsSent, Change, as_sent};
 pub use breadcrumb::breadcrumbs;
 pub use context::Usage;
 pub(crate) use envelope::rfc3339;
-pub use envelope::{Attachment, Envelope, EnvelopeError, Item};
+pub use envelope::{Attachment, Envelope, EnvelopeError, Item, dsn_text};
 pub(crate) use limits::EVENT_BYTES;
-pub use mend::{AsSent, as_sent};
-pub use scene::{Place, ProcessInfo, Scene};
-pub use scrub::Scrubber;
+pub use scene::{Ambient, Place, ProcessInfo, Scene};
+pub use scrub::{Scrubber, scrub_breadcrumbs, scrub_tags};
 use thread::Lacking;
 
 /// One report: an event and what goes with it.
@@ -168,6 +169,20 @@ impl Report {
         envelope
     }
 
+    /// As [`envelope`](Self::envelope), with the event scrubbed as a whole. The attachments are taken as
+    /// they are.
+    #[must_use]
+    pub fn envelope_scrubbed(&self, scrubber: &Scrubber) -> Envelope {
+        let mut json = self.to_json();
+        scrubber.event(&mut json);
+        let mut envelope = Envelope::new(self.event_id());
+        envelope.push_event(trim::again(json));
+        for attachment in &self.attachments {
+            envelope.push_attachment(attachment);
+        }
+        envelope
+    }
+
     /// The bytes of [`envelope`](Self::envelope): what the spool keeps.
     #[must_use]
     pub fn to_envelope_bytes(&self) -> Vec<u8> {
@@ -180,11 +195,27 @@ impl Report {
     }
 }
 
+/// Puts the message where every server looks for it: one at the top is not in the public schema, and one
+/// without parameters is no template.
+fn name_message(json: &mut Value) {
+    let Some(event) = json.as_object_mut() else { return };
+    if let Some(message) = event.remove("message") {
+        event.entry("logentry").or_insert_with(|| json!({ "message": message }));
+    }
+    if let Some(entry) = event.get_mut("logentry").and_then(Value::as_object_mut)
+        && entry.get("params").and_then(Value::as_array).is_none_or(Vec::is_empty)
+        && let Some(message) = entry.remove("message")
+    {
+        entry.insert("formatted".to_owned(), message);
+    }
+}
+
 /// Renders the event and merges into it what its type lacks.
 fn render(event: &Event<'static>, extras: &Extras) -> Value {
     let mut json = serde_json::to_value(event).unwrap_or_else(|_| minimal(event));
     // The types leave out their defaults, but a reader of the file should not have to know them.
     json["level"] = Value::from(event.level.to_string());
+    name_message(&mut json);
     each(&mut json, "breadcrumbs", |_, crumb| explicit(crumb));
     each(&mut json, "exception", |_, exception| note_omitted_frames(exception));
     each(&mut json, "threads", |index, thread| {

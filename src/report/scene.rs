@@ -1,6 +1,9 @@
 //! Everything a report is made of, gathered before any of it is shaped: a [`Scene`].
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
+
+use sentry::protocol::{Context, Event, Request, TraceContext, User, Value};
 
 use super::context::Usage;
 use crate::detect::{Crash, Ending};
@@ -27,6 +30,62 @@ pub struct Scene {
     pub process: ProcessInfo,
     /// Whether breadcrumbs were kept in a file that outlives the process, or only in memory.
     pub durable: bool,
+    /// What another part of the program knows.
+    pub ambient: Ambient,
+}
+
+/// What went on around a crash, as a `sentry` client in the same program knows it.
+#[derive(Debug, Clone, Default)]
+pub struct Ambient {
+    /// The user.
+    pub user: Option<User>,
+    /// The trace and span.
+    pub trace: Option<TraceContext>,
+    /// The transaction's name.
+    pub transaction: Option<String>,
+    /// The web request.
+    pub request: Option<Request>,
+    /// Its tags; those of the recorder come before them.
+    pub tags: BTreeMap<String, String>,
+    /// Whatever the program added.
+    pub extra: BTreeMap<String, Value>,
+    /// Its contexts; those of the report come before them.
+    pub contexts: BTreeMap<String, Context>,
+    /// Its breadcrumbs, oldest first.
+    pub breadcrumbs: Vec<sentry::Breadcrumb>,
+}
+
+impl Ambient {
+    /// What the `sentry` client knows of this thread.
+    ///
+    /// It takes the lock of the thread's scope: a `before_breadcrumb` of the client's, which runs under
+    /// it, must not get here.
+    #[must_use]
+    pub fn of_this_thread() -> Ambient {
+        let scope = sentry::configure_scope(|scope| scope.clone());
+        let event = scope.apply_to_event(Event::default());
+        event.map(Ambient::of_event).unwrap_or_default()
+    }
+
+    /// What a `sentry` client has put on an event of its own.
+    #[must_use]
+    pub fn of_event(event: Event<'static>) -> Ambient {
+        let mut contexts = event.contexts;
+        let trace = match contexts.remove("trace") {
+            Some(Context::Trace(trace)) => Some(*trace),
+            _ => None,
+        };
+        Ambient {
+            user: event.user,
+            trace,
+            transaction: event.transaction,
+            request: event.request,
+            tags: event.tags,
+            extra: event.extra,
+            contexts,
+            breadcrumbs: event.breadcrumbs.values,
+        }
+    }
 }
 
 impl Scene {
@@ -43,6 +102,7 @@ impl Scene {
             environment: String::new(),
             process: ProcessInfo { ending, ..ProcessInfo::default() },
             durable: false,
+            ambient: Ambient::default(),
         }
     }
 }
@@ -69,6 +129,8 @@ pub struct ProcessInfo {
     pub server_name: Option<String>,
     /// Its memory, measured before the report itself took any.
     pub usage: Usage,
+    /// SHA-256 of the executable in hexadecimal digits, where it is known.
+    pub executable_sha256: Option<String>,
     /// How it ended, where this crash is what it ended of and its end is known.
     pub ending: Option<Ending>,
 }

@@ -108,9 +108,11 @@ pub(super) fn scene() -> Scene {
             executable: Some("/usr/bin/service".to_owned()),
             server_name: Some("host-1".to_owned()),
             usage: Usage { peak_memory: Some(3 << 20), memory: Some(2 << 20) },
+            executable_sha256: None,
             ending: None,
         },
         durable: true,
+        ambient: Ambient::default(),
     }
 }
 
@@ -378,6 +380,7 @@ prop_compose! {
                 executable,
                 server_name,
                 usage: Usage::of_this_process(),
+                executable_sha256: None,
                 ending: None,
             },
             ..base

@@ -12,8 +12,8 @@
 //! 6. The tags but the first 50 in the alphabet.
 //! 7. The exceptions' values beyond 1024 characters.
 //! 8. The contexts but `os`, `process` and `lastwords`.
-//! 9. `extra`, `request`, `modules` and debug images, which only an editor of the event can have
-//!    added.
+//! 9. `extra`, `request`, `modules` and debug images, which only an editor of the event or a `sentry`
+//!    client in the program can have added.
 //!
 //! What is left after the last step is below the limit whatever the scene was. Never touched:
 //! event id, level, time, release, environment, the exceptions' types, the newest breadcrumbs'
@@ -51,6 +51,13 @@ const STEPS: [Step; 8] = [
 
 /// Cuts every stack, and every field of exceptions, frames and breadcrumbs, to its own limit.
 pub fn fields(event: &mut Event<'static>) {
+    cut::optional(&mut event.message, limits::VALUE_CHARS);
+    if let Some(entry) = &mut event.logentry {
+        cut::field(&mut entry.message, limits::VALUE_CHARS);
+    }
+    if let Some(entry) = &mut event.logentry {
+        cut::field(&mut entry.message, limits::VALUE_CHARS);
+    }
     for crumb in &mut event.breadcrumbs.values {
         cut::optional(&mut crumb.message, limits::CRUMB_MESSAGE_CHARS);
         cut::optional(&mut crumb.category, limits::CRUMB_CATEGORY_CHARS);
@@ -63,6 +70,28 @@ pub fn fields(event: &mut Event<'static>) {
         cut::optional(&mut exception.value, limits::VALUE_CHARS);
         exception.stacktrace.iter_mut().for_each(frames_within_limits);
     }
+}
+
+/// The bytes of an event that was changed after it was trimmed, as a scrubber does, which may have
+/// made it longer: at most [`limits::EVENT_BYTES`]. What goes is the remarks on what was changed, then
+/// the older half of the breadcrumbs, again and again.
+pub fn again(mut json: Value) -> Vec<u8> {
+    let mut bytes = json.to_string().into_bytes();
+    if bytes.len() > limits::EVENT_BYTES
+        && let Some(event) = json.as_object_mut()
+        && event.remove("_meta").is_some()
+    {
+        bytes = json.to_string().into_bytes();
+    }
+    while bytes.len() > limits::EVENT_BYTES {
+        let crumbs = json.get_mut("breadcrumbs").and_then(|list| list.get_mut("values"));
+        match crumbs.and_then(Value::as_array_mut) {
+            Some(crumbs) if !crumbs.is_empty() => drop(crumbs.drain(..crumbs.len().div_ceil(2))),
+            _ => break,
+        }
+        bytes = json.to_string().into_bytes();
+    }
+    bytes
 }
 
 fn frames_within_limits(stack: &mut Stacktrace) {

@@ -145,6 +145,12 @@ impl Run {
         self
     }
 
+    /// Runs all of it, a monitor too, as the command of another program.
+    pub fn before_all(mut self, words: &[&str]) -> Run {
+        self.before.splice(0..0, words.iter().map(Into::into));
+        self
+    }
+
     /// Runs it as another user, who owns home and state directory. For tests that run as root.
     pub fn user(mut self, user: u32) -> Run {
         // The folder that programs are built in may be out of that user's reach.
@@ -271,7 +277,7 @@ impl Running {
         });
     }
 
-    fn has_ended(&mut self) -> bool {
+    pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_some()
     }
 
@@ -473,7 +479,8 @@ pub fn events_in(state: &Path) -> Vec<Event> {
 /// The files of the regions below `state`.
 pub fn regions_in(state: &Path) -> Vec<PathBuf> {
     let Ok(files) = state.join("regions").read_dir() else { return Vec::new() };
-    files.map(|entry| entry.expect("an entry").path()).collect()
+    let paths = files.map(|entry| entry.expect("an entry").path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "region")).collect()
 }
 
 /// An event as a server would get it.

@@ -2,7 +2,7 @@
 //!
 //! It listens on loopback, in the clear or with TLS, and keeps what it accepted: an envelope counts
 //! as accepted from the moment before its answer is begun, whatever becomes of the answer.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports, reason = "every test binary uses its own part of this")]
 
 mod authority;
 mod proxy;
@@ -61,10 +61,16 @@ impl Faulty {
         Faulty::start(move |_| reply.clone())
     }
 
+    /// One where another one was, which does the same with each request.
+    pub fn at(address: SocketAddr, reply: Reply) -> Faulty {
+        let listener = TcpListener::bind(address).expect("nobody else took it");
+        Faulty::serve("http", None, listener, Arc::new(move |_| reply.clone()))
+    }
+
     /// One that takes from `replies` at random, the same for the same `seed`.
     pub fn random(seed: u64, replies: Vec<Reply>) -> Faulty {
         Faulty::start(move |number| {
-            let random = splitmix(seed.wrapping_add(number as u64));
+            let random = mixed(seed.wrapping_add(number as u64));
             replies[(random % replies.len() as u64) as usize].clone()
         })
     }
@@ -81,6 +87,15 @@ impl Faulty {
         behaviour: Behaviour,
     ) -> Faulty {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        Faulty::serve(scheme, tls, listener, behaviour)
+    }
+
+    fn serve(
+        scheme: &'static str,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        listener: TcpListener,
+        behaviour: Behaviour,
+    ) -> Faulty {
         let address = listener.local_addr().expect("bound");
         let shared = Arc::new(Shared {
             behaviour: Mutex::new(behaviour),
@@ -205,7 +220,8 @@ impl Shared {
             if !reply.reads() {
                 return reply.play_unread(wire, || self.wait_for_stop());
             }
-            let Some(received) = wire.read_request() else { return };
+            let Some(mut received) = wire.read_request() else { return };
+            received.number = number;
             self.received.lock().unwrap().push(received.clone());
             if reply.accepts() {
                 self.accepted.lock().unwrap().push(received);
@@ -224,7 +240,7 @@ impl Shared {
 }
 
 /// A well mixed number for each number.
-fn splitmix(number: u64) -> u64 {
+pub fn mixed(number: u64) -> u64 {
     let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -11,6 +11,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 /// A request that arrived whole.
 #[derive(Clone, Debug)]
 pub struct Received {
+    /// The request's number, from 0.
+    pub number: usize,
     pub path: String,
     pub headers: Vec<(String, String)>,
     /// Unpacked.
@@ -63,7 +65,8 @@ impl Wire {
     fn request(&mut self) -> io::Result<Received> {
         let line = self.line()?;
         let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-        let mut received = Received { path, headers: Vec::new(), body: Vec::new(), event_id: None };
+        let (headers, body) = (Vec::new(), Vec::new());
+        let mut received = Received { number: 0, path, headers, body, event_id: None };
         loop {
             let line = self.line()?;
             let Some((name, value)) = line.split_once(':') else { break };

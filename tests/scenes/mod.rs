@@ -13,14 +13,27 @@ use lastwords::detect::{
     SignalInfo, ThreadStack, exit,
 };
 use lastwords::record::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
-use lastwords::report::{self, ProcessInfo, Scene, Usage};
+use lastwords::report::{self, Ambient, ProcessInfo, Scene, Usage};
 use lastwords::sentry::types::Uuid;
 use serde_json::{Map, Value, json};
 use tracing_core::Level;
 
-/// The scenes, in the order plain, bare, hostile, large, huge, goroutines, silent.
-pub fn all() -> [Scene; 7] {
-    [plain(), bare(), hostile(), large(), huge(), goroutines(), silent()]
+/// The scenes, in the order plain, bare, hostile, large, huge, goroutines, silent, beside.
+pub fn all() -> [Scene; 8] {
+    [plain(), bare(), hostile(), large(), huge(), goroutines(), silent(), beside_sentry()]
+}
+
+/// In a program with a `sentry` client of its own.
+fn beside_sentry() -> Scene {
+    use lastwords::sentry::protocol::{TraceContext, User};
+    let user = User { id: Some("7".to_owned()), ..User::default() };
+    let trace = TraceContext { op: Some("http.server".to_owned()), ..TraceContext::default() };
+    let transaction = Some("GET /orders".to_owned());
+    let ambient =
+        Ambient { user: Some(user), trace: Some(trace), transaction, ..Ambient::default() };
+    let mut scene = Scene { ambient, ..plain() };
+    scene.process.executable_sha256 = Some("0".repeat(64));
+    scene
 }
 
 /// The events of all scenes, as they are sent.
@@ -154,9 +167,11 @@ pub fn plain() -> Scene {
             executable: std::env::current_exe().ok().map(|path| path.display().to_string()),
             server_name: Some("host-1".to_owned()),
             usage: Usage::of_this_process(),
+            executable_sha256: None,
             ending: None,
         },
         durable: true,
+        ambient: Ambient::default(),
     }
 }
 

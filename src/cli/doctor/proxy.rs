@@ -9,7 +9,8 @@ pub struct Proxy {
     pub address: String,
 }
 
-/// The proxy for `scheme`, if the environment names one. `no_proxy` may still lead around it.
+/// The proxy for `scheme`, if the environment names one. Whether `no_proxy` leads around it the client
+/// knows.
 pub fn find(scheme: &str, env: &dyn Fn(&str) -> Option<String>) -> Option<Proxy> {
     let names: [&'static str; 4] = match scheme {
         "https" => ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],

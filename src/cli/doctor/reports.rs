@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lastwords::StateDir;
 use lastwords::config::Settings;
-use lastwords::deliver::{Entry, Spool, State};
+use lastwords::deliver::{Entry, Spool, State, explain};
 use serde_json::{Map, Value};
 
 use super::finding::Findings;
@@ -38,12 +38,12 @@ impl Reports {
     }
 
     fn add(&mut self, entry: &Entry) {
-        *self.states.entry(name(entry.state)).or_default() += 1;
+        *self.states.entry(entry.state.name().to_owned()).or_default() += 1;
         self.size += entry.size;
     }
 
     fn waiting(&self) -> u64 {
-        self.states.get(&name(State::Waiting)).copied().unwrap_or_default()
+        self.states.get(State::Waiting.name()).copied().unwrap_or_default()
     }
 
     /// Says how many there are, and why they wait.
@@ -59,11 +59,16 @@ impl Reports {
         let counts = self.states.iter().map(|(state, count)| format!("{count} {state}"));
         let counts: Vec<_> = counts.collect();
         findings.ok(ABOUT, format!("{}, {} of disk", counts.join(", "), bytes(self.size)));
-        if self.waiting() > 0
-            && let Some(why) = waiting_why(self.directory.as_deref(), settings)
-        {
-            let count = counted(self.waiting(), "report");
-            findings.note(ABOUT, format!("{count} not sent: {why}"));
+        if let Some(count) = self.states.get(State::Rejected.name()) {
+            let count = counted(*count, "report");
+            let how = "`lastwords send --rejected` sends again";
+            findings.note(ABOUT, format!("{count}: refused by a server; {how}"));
+        }
+        if self.waiting() == 0 {
+            return;
+        }
+        for (why, count) in waiting_why(self.directory.as_deref(), settings) {
+            findings.note(ABOUT, format!("{}: {why}", counted(count, "report")));
         }
     }
 
@@ -72,7 +77,7 @@ impl Reports {
         let mut map: Map<String, Value> =
             self.states.iter().map(|(state, count)| (state.clone(), (*count).into())).collect();
         for state in [State::Waiting, State::Sent] {
-            map.entry(name(state)).or_insert_with(|| 0.into());
+            map.entry(state.name()).or_insert_with(|| 0.into());
         }
         let directory = self.directory.as_ref().map(|path| path.display().to_string());
         map.insert("directory".to_owned(), directory.into());
@@ -80,23 +85,24 @@ impl Reports {
     }
 }
 
-/// Why reports wait, as far as it is known; `None` says nothing.
-fn waiting_why(_directory: Option<&Path>, settings: &Settings) -> Option<String> {
-    if !settings.enable_sentry {
-        return Some("sending is switched off".to_owned());
-    }
-    if settings.dsn.is_none() {
-        return Some("there is no DSN".to_owned());
-    }
-    None
+/// Why reports wait, and how many for each reason.
+fn waiting_why(directory: Option<&Path>, settings: &Settings) -> BTreeMap<String, u64> {
+    let mut reasons = BTreeMap::new();
+    let Some(spool) = directory.and_then(|dir| Spool::open_existing(dir).ok()) else {
+        return reasons;
+    };
+    explain(&spool, settings.dsn.as_ref(), &mut |_, kept| {
+        let why = match kept {
+            _ if !settings.enable_sentry => "kept: sending is switched off".to_owned(),
+            Some(kept) => kept.to_string(),
+            None => "to be sent by the next program that starts, or by `lastwords send`".to_owned(),
+        };
+        *reasons.entry(why).or_default() += 1;
+    });
+    reasons
 }
 
 fn list(directory: &Path) -> Result<Vec<Entry>, String> {
     let spool = Spool::open_existing(directory).map_err(|error| sentence(&error))?;
     spool.list().map_err(|error| sentence(&error))
-}
-
-/// The word for a state: its own name.
-fn name(state: State) -> String {
-    format!("{state:?}").to_lowercase()
 }

@@ -1,7 +1,7 @@
 //! The way to the server: the switch, the DSN, a proxy, and whether anybody answers.
 
 use lastwords::config::{Settings, redacted};
-use lastwords::deliver::Courier;
+use lastwords::deliver::{Client, Courier};
 use lastwords::report::AsSent;
 use serde_json::{Value, json};
 
@@ -46,7 +46,8 @@ impl Sending {
             (true, None) => "no DSN is given: reports stay on this machine",
             (true, Some(dsn)) => {
                 let scheme = dsn.scheme().to_string();
-                sending.proxy = proxy::find(&scheme, &|name| std::env::var(name).ok());
+                let proxy = proxy::find(&scheme, &|name| std::env::var(name).ok());
+                sending.proxy = proxy.filter(|_| !Client::new().goes_directly(dsn));
                 sending.describe(&scheme, findings);
                 sending.ask(dsn, sent_as, send_test, courier, findings);
                 return sending;
@@ -67,9 +68,7 @@ impl Sending {
             _ => findings.note(ABOUT, format!("to {dsn}, not encrypted")),
         }
         if let Some(Proxy { variable, address }) = &self.proxy {
-            let text =
-                format!("through the proxy {address} of {variable}, unless no_proxy says no");
-            findings.note(ABOUT, text);
+            findings.note(ABOUT, format!("through the proxy {address} of {variable}"));
         }
     }
 

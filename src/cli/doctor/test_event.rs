@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use lastwords::report::{AsSent, Envelope};
+use lastwords::report::{AsSent, Envelope, Scrubber};
 use lastwords::sentry::types::{Uuid, random_uuid};
 use serde_json::{Value, json};
 
@@ -36,6 +36,8 @@ fn event(id: Uuid, now: SystemTime, sent_as: &AsSent) -> Value {
             event[key] = value.as_str().into();
         }
     }
+    // As every event is before it leaves.
+    Scrubber::new::<&str>(&[]).event(&mut event);
     event
 }
 

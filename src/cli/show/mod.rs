@@ -64,7 +64,11 @@ fn print_stderr(tail: &[u8], out: &mut Output) -> Result<(), Error> {
 }
 
 /// The one report whose id begins with `prefix`.
-fn pick<'a>(prefix: &IdPrefix, reports: &'a [Report], store: &Store) -> Result<&'a Report, Error> {
+pub fn pick<'a>(
+    prefix: &IdPrefix,
+    reports: &'a [Report],
+    store: &Store,
+) -> Result<&'a Report, Error> {
     let wanted = prefix.as_str();
     let matching: Vec<_> = reports.iter().filter(|report| report.id.starts_with(wanted)).collect();
     let wanted = wanted.to_owned();
@@ -107,7 +111,7 @@ fn print(
 ) -> Result<(), Error> {
     match event.exceptions.first() {
         Some(exception) => headline(event, exception, "", detail.full, out)?,
-        None => out.wrapped(Line::new().push(Role::Cause, &event.what()), 2)?,
+        None => message(&event.what(), detail.full, out)?,
     }
     out.blank()?;
     facts::print(report, event, out)?;
@@ -164,6 +168,14 @@ fn headline(
     if relation.is_empty() || exception.frames.is_empty() {
         place(exception, out)?;
     }
+    message_rest(rest, full, out)
+}
+
+/// What an event without an exception says.
+fn message(text: &str, full: bool, out: &mut Output) -> Result<(), Error> {
+    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let (first, cut) = shorten(first, full);
+    out.wrapped(Line::new().push(Role::Cause, &first).push(Role::Quiet, &cut), 2)?;
     message_rest(rest, full, out)
 }
 

@@ -5,7 +5,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
 
@@ -32,7 +32,7 @@ pub fn forget_foreign(event: &mut Event) {
     let here = std::env::current_dir().ok();
     let built_here = executable
         .zip(here)
-        .is_some_and(|(executable, here)| Path::new(executable).starts_with(here));
+        .is_some_and(|(executable, here)| in_own_home(executable).starts_with(here));
     if !built_here {
         for frame in event.exceptions.iter_mut().flat_map(|exception| &mut exception.frames) {
             frame.sources.retain(|path| Path::new(path).is_absolute());
@@ -48,11 +48,20 @@ pub fn excerpt(frame: &Frame, around: u64, crash: Option<OffsetDateTime>) -> Opt
         let lines = frame.context.iter().filter(|(number, _)| near(*number)).cloned().collect();
         return Some(Excerpt { lines, changed: false });
     }
-    let (text, written) = frame.sources.iter().find_map(|path| read(Path::new(path)))?;
+    let (text, written) = frame.sources.iter().find_map(|path| read(&in_own_home(path)))?;
     let numbered = (1..).zip(text.lines()).filter(|(number, _)| near(*number));
     let lines: Vec<_> = numbered.map(|(number, text)| (number, text.to_owned())).collect();
     let changed = written.zip(crash).is_some_and(|(written, crash)| written > crash);
     lines.iter().any(|(number, _)| *number == line).then_some(Excerpt { lines, changed })
+}
+
+/// A path in a home whose owner's name was scrubbed is looked for in that of this process's user.
+fn in_own_home(path: &str) -> PathBuf {
+    let rest = path.split_once("/[Filtered]/").map(|(_, rest)| rest);
+    match (rest, std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => PathBuf::from(path),
+    }
 }
 
 /// A source file's text and when it was written.

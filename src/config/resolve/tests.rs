@@ -194,8 +194,7 @@ fn a_bad_value_leaves_the_next_lower_layer_to_decide() {
         ("LASTWORDS_SUPERVISE", "always"),
     ];
     let resolved = resolve_with(&code, &env, &[(Key::RingSize, "255KiB")]);
-    let expected =
-        Settings { enable_sentry: false, ring_size: 2 * MIB, ..Settings::default() };
+    let expected = Settings { enable_sentry: false, ring_size: 2 * MIB, ..Settings::default() };
     assert_eq!(resolved.settings, expected);
     assert_eq!(resolved.origins(Key::RingSize), [Origin::Code]);
     insta::assert_snapshot!(problems(&resolved), @r#"

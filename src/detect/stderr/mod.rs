@@ -15,6 +15,7 @@ mod scanner;
 mod text;
 
 pub use runtime::{End, Line, Reader, Runtime, Step, Verdict};
+pub use rust::read_backtrace;
 pub use scanner::{Found, Scanner};
 
 /// Every runtime that is known.

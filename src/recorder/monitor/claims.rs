@@ -53,6 +53,11 @@ impl Claims {
         first.map(Uuid::from_bytes)
     }
 
+    /// The ids of all panics reported below.
+    pub(super) fn reported(&self) -> impl Iterator<Item = Uuid> + '_ {
+        self.reported.iter().map(|(id, _)| *id)
+    }
+
     fn take_first(&mut self, is_it: impl Fn(&LedgerEntry) -> bool) -> Option<LedgerEntry> {
         let at = self.open.iter().position(is_it)?;
         Some(self.open.remove(at))

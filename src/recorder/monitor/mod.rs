@@ -8,27 +8,38 @@
 //! [`MOST_REPORTS`] of one run.
 //!
 //! It runs on one thread, in [`supervise::run`]'s loop, and does nothing there that waits for
-//! anybody: what it writes goes to files of its own.
+//! anybody: what it writes goes to files of its own, and what is sent is sent by threads that begin
+//! with the first report. At the end of the run it waits for a silent server, at most
+//! `LASTWORDS_FLUSH`.
 
+mod below;
 mod claims;
+mod others;
 mod reports;
 mod tail;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use sentry::types::Uuid;
 
 use super::above;
+use super::checksum::Checksum;
+use super::delivery::Delivery;
 use super::global::warn;
+use super::seal::Seal;
 use super::sink::Sink;
 use super::state_dir::{self, Opened};
+use super::{tags_file, thread};
 use crate::config::{Flags, Settings};
 use crate::detect::stderr::{Found, Scanner};
-use crate::detect::{Crash, Ending, exit, families};
+use crate::detect::{Crash, Ending, exit};
 use crate::record::{Identity, Region, Select, Snapshot, StderrWriter, random_id, wall_millis};
-use crate::report::{self, Attachment, ProcessInfo, Scene, Usage};
+use crate::report::{self, Ambient, Attachment, ProcessInfo, Scene, Usage};
 use crate::supervise::{self, Ended, StartError, Watcher};
+use below::Below;
 use claims::{Claims, Upward};
 use reports::Reports;
 use tail::Tail;
@@ -39,6 +50,9 @@ const QUIET: Duration = Duration::from_millis(500);
 /// How many reports one run makes of what its child prints: a program that catches panics in a loop
 /// must not fill the disk.
 const MOST_REPORTS: u64 = 1000;
+
+/// How long the child has run when its start is over.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// How many bytes of a report are recorded: a dump of all goroutines must not push out the lines
 /// before it.
@@ -77,6 +91,12 @@ pub fn run(
 struct Monitor {
     region: Region,
     sink: Sink,
+    seal: Seal,
+    delivery: Arc<Delivery>,
+    checksum: Arc<Checksum>,
+    /// When the checksum is to be worked out; `None` once it is.
+    idle_at: Option<Instant>,
+    tags_file: Option<PathBuf>,
     writer: StderrWriter,
     scanner: Scanner,
     tail: Tail,
@@ -86,6 +106,9 @@ struct Monitor {
     /// id that the scanner knows it by.
     printed_too: Vec<(Uuid, Crash)>,
     claims: Claims,
+    below: Below,
+    /// When the ledger is looked at next, if a process below writes in it.
+    look_at: Option<Instant>,
     upward: Upward,
     identity: Identity,
     made: u64,
@@ -99,9 +122,16 @@ impl Monitor {
         let upward = Upward::new(above::ledger());
         let identity = identity(command, &settings, flags);
         let Opened { region, spool, .. } = state_dir::open(&settings, &identity, None);
+        super::builder::warn_of_mended(&settings);
+        let delivery = Arc::new(Delivery::new(&settings, None));
         let limit = settings.spool_limit;
         let sink = spool.map_or(Sink::Nothing, |spool| Sink::Spool(spool, limit));
         Monitor {
+            seal: Seal::new(&settings.scrub_keys, None, Arc::clone(&delivery)),
+            delivery,
+            checksum: Arc::new(Checksum::of_file(command.find())),
+            idle_at: None,
+            tags_file: region.path().and_then(|path| tags_file::create(path).ok()),
             tail: Tail::new(settings.stderr_tail),
             region,
             sink,
@@ -111,6 +141,8 @@ impl Monitor {
             reports: Reports::default(),
             printed_too: Vec::new(),
             claims: Claims::default(),
+            below: Below::default(),
+            look_at: None,
             upward,
             identity,
             made: 0,
@@ -123,7 +155,12 @@ impl Monitor {
     fn variables(&self) -> Vec<(OsString, OsString)> {
         let Some(path) = self.region.path() else { return Vec::new() };
         let pid = std::process::id().to_string();
-        vec![(above::REGION.into(), path.into()), (above::MONITOR.into(), pid.into())]
+        let mut variables =
+            vec![(above::REGION.into(), path.into()), (above::MONITOR.into(), pid.into())];
+        if let Some(path) = &self.tags_file {
+            variables.push((tags_file::VARIABLE.into(), path.into()));
+        }
+        variables
     }
 
     fn scan(&mut self, bytes: &[u8]) {
@@ -137,6 +174,7 @@ impl Monitor {
         let Found { mut crash, bytes, .. } = found;
         self.upward.note(&crash);
         self.claims.read(&self.region);
+        self.follow_child();
         let scanned = crash.event_id;
         let earlier = self.printed_too.iter().position(|(id, _)| *id == scanned);
         if let Some(id) = earlier.map(|at| self.printed_too.remove(at).1.event_id) {
@@ -152,6 +190,7 @@ impl Monitor {
         } else {
             self.report(crash, Some(bytes.0));
         }
+        self.meet_below();
         let older = self.printed_too.len().saturating_sub(MOST_PRINTED);
         self.printed_too.drain(..older);
     }
@@ -166,8 +205,9 @@ impl Monitor {
             }
         }
         let Some(scene) = self.scene(crash, until_stderr) else { return };
-        if let Some(survived) = self.reports.put(scene) {
-            self.write(&survived);
+        if let Some(oldest) = self.reports.put(scene) {
+            self.write(&oldest);
+            self.delivery.release(oldest.crash.event_id);
         }
         self.publish(&[id]);
     }
@@ -180,25 +220,29 @@ impl Monitor {
         let snapshot = Snapshot::of_region(&self.region, select).ok()?;
         let own = snapshot.identity;
         let started = u64::try_from(self.identity.started_millis).ok();
-        Some(Scene {
+        let learned = self.tags_file.as_deref().map(tags_file::read).unwrap_or_default();
+        let tags = own.static_tags.into_iter().chain(learned).chain(snapshot.tags);
+        Some(self.seal.scene(Scene {
             crash,
             breadcrumbs: snapshot.breadcrumbs,
             breadcrumb_limit: most,
             losses: snapshot.losses,
-            tags: own.static_tags.into_iter().chain(snapshot.tags).collect(),
+            tags: tags.collect(),
             release: own.release,
             environment: own.environment,
             process: ProcessInfo {
                 pid: self.identity.pid,
-                started: started
-                    .map(|millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis)),
+                started:
+                    started.map(|millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis)),
                 executable: self.identity.executable.clone(),
                 server_name: self.identity.server_name.clone(),
                 usage: Usage::of_process(self.identity.pid),
                 ending: None,
+                executable_sha256: self.checksum.get(),
             },
             durable: self.region.path().is_some(),
-        })
+            ambient: Ambient::default(),
+        }))
     }
 
     /// Settings as the child has them, if it records here itself.
@@ -208,15 +252,29 @@ impl Monitor {
 
     /// Writes the reports of these ids as they are now.
     fn publish(&mut self, ids: &[Uuid]) {
-        let tail = self.tail.to_vec();
+        let tail = self.attachment();
         for held in self.reports.iter_mut() {
             let id = held.scene.crash.event_id;
             if !ids.contains(&id) {
                 continue;
             }
             let mut report = report::build(&held.scene);
-            report.attachments.extend(attachment(tail.clone()));
-            if let Err(trouble) = self.sink.write(&report)
+            report.attachments.extend(tail.clone());
+            let Some(sealed) = self.seal.report(report) else { continue };
+            // Once it was published it may have been sent.
+            if std::mem::replace(&mut held.published, true) {
+                if !self.sink.replace(&sealed) {
+                    self.delivery.replace_in_memory(&sealed);
+                }
+                continue;
+            }
+            let outcome = self.sink.write(&sealed);
+            let spool = match &outcome {
+                Ok(spool) => *spool,
+                Err(trouble) => trouble.kept_in(),
+            };
+            self.delivery.published(&sealed, spool);
+            if let Err(trouble) = outcome
                 && !std::mem::replace(&mut self.warned, true)
             {
                 warn(&trouble.to_string());
@@ -225,28 +283,25 @@ impl Monitor {
         }
     }
 
-    /// Corrects a report that is not held any more.
-    fn write(&self, scene: &Scene) {
-        let id = scene.crash.event_id;
-        if self.sink.still_waits(id) {
-            let mut report = report::build(scene);
-            report.attachments.extend(attachment(self.tail.to_vec()));
-            // What keeps it from being written was said when it was written first.
-            let _ = self.sink.write(&report);
-        }
+    /// The raw end of standard error as an attachment, scrubbed, if there is any.
+    fn attachment(&self) -> Option<Attachment> {
+        attachment(self.tail.whole_lines()).map(|attachment| self.seal.attachment(attachment))
     }
 
-    /// Takes back reports that turn out to be made by somebody else.
-    fn withdraw_claimed(&mut self) {
-        self.claims.read(&self.region);
-        let claims = &mut self.claims;
-        for id in self.reports.withdraw(|crash| claims.take(crash).is_some()) {
-            self.sink.withdraw(id);
+    /// Corrects a report that is not held any more.
+    fn write(&self, scene: &Scene) {
+        let mut report = report::build(scene);
+        report.attachments.extend(self.attachment());
+        if let Some(sealed) = self.seal.report(report)
+            && !self.sink.replace(&sealed)
+        {
+            self.delivery.replace_in_memory(&sealed);
         }
     }
 
     /// The child has ended: everything that is known is said.
     fn end(mut self, ended: &Ended) {
+        self.follow_child();
         let mut found = Vec::new();
         std::mem::take(&mut self.scanner).finish(Some(ended.ending), &mut |one| found.push(one));
         found.into_iter().for_each(|one| self.on_found(one));
@@ -268,52 +323,7 @@ impl Monitor {
             .collect();
         self.publish(&ids);
         self.discard();
-    }
-
-    /// Reports panics of the child's hook whose report it did not live to write. What the child
-    /// printed of one has names; the addresses in the region have not.
-    fn report_pending_panics(&mut self) {
-        if self.region.owner() == 0 {
-            return;
-        }
-        let Ok(panics) = Snapshot::panics_of_region(&self.region) else { return };
-        for family in families(&panics) {
-            if family.members.iter().any(|panic| panic.reported) {
-                continue;
-            }
-            let mut crash = family.crash_from_outside();
-            let is_it = |(_, printed): &&(Uuid, Crash)| printed.event_id == crash.event_id;
-            if let Some((_, printed)) = self.printed_too.iter().find(is_it) {
-                crash.exceptions.clone_from(&printed.exceptions);
-            }
-            if !self.sink.contains(crash.event_id) {
-                self.report(crash, None);
-            }
-        }
-    }
-
-    /// Adds how the child ended, and what it printed, to the last report that its own hook made;
-    /// whether that report is about the end.
-    fn complete_reports_below(&mut self, ending: Ending) -> bool {
-        let Some(id) = self.claims.reported_by(self.identity.pid).last() else { return false };
-        let panics = Snapshot::panics_of_region(&self.region).unwrap_or_default();
-        let families = families(&panics);
-        let family = families.iter().find(|family| {
-            family.members.iter().any(|panic| Uuid::from_bytes(panic.event_id) == id)
-        });
-        let Some(family) = family else { return false };
-        let explains = reports::panic_explains(family, ending);
-        if explains || family.is_younger(reports::JUST_BEFORE) {
-            let id = Uuid::from_bytes(family.first().event_id);
-            self.complete(id, explains.then_some(ending));
-        }
-        explains
-    }
-
-    /// Adds to a report of the process's own how it ended, and what it has printed.
-    fn complete(&self, id: Uuid, ending: Option<Ending>) {
-        let attachment = attachment(self.tail.to_vec());
-        self.sink.amend(id, |envelope| report::complete(envelope, ending, attachment.as_ref()));
+        self.deliver();
     }
 
     fn report_silent_death(&mut self, ending: Ending) {
@@ -327,9 +337,24 @@ impl Monitor {
         }
     }
 
-    /// Removes the region.
-    fn discard(self) {
-        if let Some(path) = self.region.path() {
+    /// Does what the first report would have to wait for, once the start is over, beside everything
+    /// else.
+    fn use_idle_time(&mut self) {
+        if self.idle_at.is_some_and(|time| time <= Instant::now()) {
+            self.idle_at = None;
+            let (checksum, scrubber) = (Arc::clone(&self.checksum), self.seal.scrubber());
+            let work = move || {
+                scrubber.prepare();
+                checksum.prepare();
+            };
+            // Without a thread it is done when it is needed.
+            let _ = thread::spawn("lastwords-idle", work);
+        }
+    }
+
+    /// Removes the region, and the file of tags beside it.
+    fn discard(&self) {
+        for path in self.region.path().into_iter().chain(self.tags_file.as_deref()) {
             let _ = std::fs::remove_file(path);
         }
     }
@@ -339,10 +364,14 @@ impl Watcher for Monitor {
     fn started(&mut self, pid: u32) {
         self.identity.pid = pid;
         self.identity.started_millis = wall_millis();
-        if let Ok(executable) = std::fs::read_link(format!("/proc/{pid}/exe")) {
-            self.identity.executable = Some(executable.display().to_string());
+        if self.identity.executable.is_none() {
+            let executable = std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+            self.identity.executable = executable.map(|path| path.display().to_string());
         }
         self.region.set_child(pid);
+        self.idle_at = Some(Instant::now() + IDLE);
+        self.look_at = self.region.path().map(|_| Instant::now() + below::LOOK);
+        self.delivery.begin(self.sink.spool());
     }
 
     fn stderr(&mut self, bytes: &[u8]) {
@@ -359,7 +388,8 @@ impl Watcher for Monitor {
 
     fn next_wake(&self) -> Option<Instant> {
         let quiet = self.scanner.is_waiting().then(|| self.last_bytes + QUIET);
-        quiet.into_iter().chain(self.reports.next_settling()).min()
+        let others = [self.reports.next_settling(), self.idle_at, self.below.next(), self.look_at];
+        quiet.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     fn wake(&mut self) {
@@ -369,9 +399,16 @@ impl Watcher for Monitor {
             self.scanner.quiet(&mut |one| found.push(one));
             found.into_iter().for_each(|one| self.on_found(one));
         }
+        self.use_idle_time();
         self.withdraw_claimed();
-        let changed = self.reports.settle();
-        self.publish(&changed);
+        let settled = self.reports.settle();
+        self.publish(&settled.changed);
+        self.meet_below();
+        let due = self.below.take_due();
+        settled.all.into_iter().chain(due).for_each(|id| self.delivery.release(id));
+        if self.look_at.is_some_and(|time| time <= Instant::now()) {
+            self.look_at = Some(Instant::now() + below::LOOK);
+        }
     }
 }
 
@@ -400,7 +437,8 @@ fn identity(command: &supervise::Command, settings: &Settings, flags: &Flags) ->
         // Known to the region once the child runs.
         pid: 0,
         start_ticks: None,
-        executable: Some(command.program.to_string_lossy().into_owned()),
+        // Known before the start: a process that dies at once cannot be asked any more.
+        executable: command.find().map(|path| path.display().to_string()),
         build_id: None,
         flags: flags.to_pairs(),
         ..super::builder::identity(settings)

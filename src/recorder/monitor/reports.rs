@@ -24,6 +24,17 @@ pub(super) struct Held {
     since: Instant,
     /// Whether it was looked at once it was [`SETTLED`].
     settled: bool,
+    /// Whether it was written.
+    pub(super) published: bool,
+}
+
+/// Reports whose time has come.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// All of them.
+    pub(super) all: Vec<Uuid>,
+    /// Those that say something else now.
+    pub(super) changed: Vec<Uuid>,
 }
 
 /// The reports of one run.
@@ -31,17 +42,19 @@ pub(super) struct Held {
 pub(super) struct Reports(Vec<Held>);
 
 impl Reports {
-    /// Takes a report, in place of an earlier one of the same id. The oldest makes room; it is given
-    /// back if it says something else now, since the process survived it.
+    /// Takes a report, in place of an earlier one of the same id. The oldest makes room, and is given
+    /// back as it is now, when the process has survived it.
     pub(super) fn put(&mut self, scene: Scene) -> Option<Scene> {
-        self.0.retain(|held| held.scene.crash.event_id != scene.crash.event_id);
+        let id = scene.crash.event_id;
+        let earlier = self.0.iter().position(|held| held.scene.crash.event_id == id);
+        let published = earlier.is_some_and(|at| self.0.remove(at).published);
         let oldest = (self.0.len() == MOST_HELD).then(|| self.0.remove(0).scene);
-        self.0.push(Held { scene, since: Instant::now(), settled: false });
-        let mut survived = oldest.filter(|scene| {
-            scene.crash.runtime == Runtime::Rust && scene.crash.severity == Severity::Fatal
-        })?;
-        survived.crash.severity = Severity::Error;
-        Some(survived)
+        self.0.push(Held { scene, since: Instant::now(), settled: false, published });
+        let mut oldest = oldest?;
+        if oldest.crash.runtime == Runtime::Rust && oldest.crash.severity == Severity::Fatal {
+            oldest.crash.severity = Severity::Error;
+        }
+        Some(oldest)
     }
 
     /// The report of this id.
@@ -68,22 +81,23 @@ impl Reports {
     }
 
     /// Settles those whose time has come while the process goes on: a panic that it survived took a
-    /// thread, or was caught. The ids of those that say something else now.
-    pub(super) fn settle(&mut self) -> Vec<Uuid> {
-        let mut changed = Vec::new();
+    /// thread, or was caught.
+    pub(super) fn settle(&mut self) -> Settled {
+        let mut settled = Settled::default();
         for held in self.0.iter_mut().filter(|held| !held.settled) {
             if held.since.elapsed() < SETTLED {
                 continue;
             }
             held.settled = true;
+            settled.all.push(held.scene.crash.event_id);
             let crash = &mut held.scene.crash;
             // What another runtime calls fatal ended its process, which was not the one watched.
             if crash.runtime == Runtime::Rust && crash.severity == Severity::Fatal {
                 crash.severity = Severity::Error;
-                changed.push(crash.event_id);
+                settled.changed.push(crash.event_id);
             }
         }
-        changed
+        settled
     }
 
     /// Says how the process ended; whether one of the reports is about that.

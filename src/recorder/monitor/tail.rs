@@ -8,15 +8,19 @@ pub(super) struct Tail {
     /// Where the next byte goes, once the ring is full.
     next: usize,
     most: usize,
+    /// Whether bytes came before those that are kept.
+    has_lost: bool,
 }
 
 impl Tail {
     pub(super) fn new(most: u64) -> Tail {
-        Tail { bytes: Vec::new(), next: 0, most: usize::try_from(most).unwrap_or(usize::MAX) }
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        Tail { bytes: Vec::new(), next: 0, most, has_lost: false }
     }
 
     /// Takes the next bytes of the stream.
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.has_lost |= bytes.len() > self.most - self.bytes.len();
         let mut bytes = &bytes[bytes.len().saturating_sub(self.most)..];
         let growth = bytes.len().min(self.most - self.bytes.len());
         self.bytes.extend_from_slice(&bytes[..growth]);
@@ -30,9 +34,22 @@ impl Tail {
     }
 
     /// The bytes in the order of the stream.
-    pub(super) fn to_vec(&self) -> Vec<u8> {
+    fn to_vec(&self) -> Vec<u8> {
         let (newer, older) = self.bytes.split_at(self.next);
         [older, newer].concat()
+    }
+
+    /// The same from the first line that is whole: of a part of a line nobody knows what it is part
+    /// of, and it may be a secret. A single line that is longer than all stays as it is cut.
+    pub(super) fn whole_lines(&self) -> Vec<u8> {
+        let mut bytes = self.to_vec();
+        if self.has_lost
+            && let Some(newline) = bytes.iter().position(|byte| *byte == b'\n')
+            && newline + 1 < bytes.len()
+        {
+            bytes.drain(..=newline);
+        }
+        bytes
     }
 }
 
@@ -51,7 +68,11 @@ mod tests {
             let mut tail = Tail::new(most);
             chunks.iter().for_each(|chunk| tail.push(chunk));
             let all = chunks.concat();
-            prop_assert_eq!(tail.to_vec(), &all[all.len().saturating_sub(most as usize)..]);
+            let kept = &all[all.len().saturating_sub(most as usize)..];
+            prop_assert_eq!(tail.to_vec(), kept);
+            let newline = kept.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            let cut = all.len() > kept.len() && newline < kept.len();
+            prop_assert_eq!(tail.whole_lines(), &kept[if cut { newline } else { 0 }..]);
         }
     }
 }

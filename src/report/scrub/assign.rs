@@ -1,122 +1,114 @@
 //! Keys in a text, and where their values are.
 //!
-//! A key is a word of [`Names`](super::words::Names) within a name, and then one of these, with or
-//! without blanks and quotes: `=`, `:`, `=>`, `:=`, their percent-encoded forms, `("` after a type's
-//! name, `>` within an XML tag, a blank where the name is an option (`--password x`), a blank and a
-//! quote where SQL has one (`PASSWORD 'x'`). The key decides; what its value looks like does not
-//! matter. Where `authorization` or `cookie` stands before a colon the value goes to the end of the
-//! line.
+//! A key is a word of [`Names`] within a name, and then one of these, with or without blanks and
+//! quotes: `=`, `:`, `=>`, ` -> `, `:=`, their percent-encoded forms, a blank where the name is an option
+//! (`--password x`), a blank and a quote where SQL has one (`PASSWORD 'x'`); or one of the forms of
+//! `typed.rs`, `pairs.rs` and `block.rs`. The key decides; what its value looks like does not matter.
+//! Where `authorization` or `cookie` stands before a colon the value goes to the end of the line.
 //!
 //! Left alone, so that messages stay readable: names that are paths or places (`auth::token`,
-//! `session.rs:41`, `c.e.TokenService  : started`) or types of errors (`TokenExpiredError: late`);
-//! what a parser says of `token`s it had not expected; a word of [`PROSE`] behind a colon and a
-//! blank (`token: expected`); booleans and nulls; up to three signs without a letter or digit.
+//! `session.rs:41`, `c.e.TokenService  : started`), types of errors (`TokenExpiredError: late`) or
+//! measures (`token_count: 3`); what a parser says of `token`s it had not expected, and those it made;
+//! what `prose.rs` knows to be no value (`token: expected`, `nil`); the parameters of a function; up
+//! to three signs without a letter or digit.
 
 use std::ops::Range;
 
 use super::MARKER;
-use super::key::{Key, NAME, before, is_declared, is_no_key, key};
+use super::key::{Key, NAME, before, is_no_key, key};
 use super::quote::Quote;
 use super::value::{self, Around, skip_blanks};
-use super::words::is_word;
-
-/// Words that say something about a key instead of being its value.
-const PROSE: [&[u8]; 34] = [
-    b"a",
-    b"an",
-    b"and",
-    b"cannot",
-    b"could",
-    b"did",
-    b"does",
-    b"empty",
-    b"error",
-    b"expected",
-    b"expired",
-    b"failed",
-    b"failure",
-    b"for",
-    b"from",
-    b"has",
-    b"identifier",
-    b"incorrect",
-    b"invalid",
-    b"is",
-    b"malformed",
-    b"mismatch",
-    b"missing",
-    b"must",
-    b"no",
-    b"not",
-    b"of",
-    b"required",
-    b"the",
-    b"unexpected",
-    b"unknown",
-    b"unsupported",
-    b"was",
-    b"wrong",
-];
-
-/// Words that are said of an option, beside those.
-const OPTION_PROSE: [&[u8]; 8] =
-    [b"flag", b"option", b"argument", b"parameter", b"or", b"to", b"with", b"instead"];
-
-/// Values that say that there is none.
-const NOTHING: [&[u8]; 11] = [
-    b"null",
-    b"nil",
-    b"none",
-    b"None",
-    b"true",
-    b"false",
-    b"True",
-    b"False",
-    b"undefined",
-    b"<nil>",
-    b"(null)",
-];
+use super::words::{Names, is_word};
+use super::{block, pairs, prose, typed};
 
 /// The value of the key that has the listed name `found` in it.
-pub fn value(text: &[u8], found: Range<usize>) -> Option<Range<usize>> {
-    let key = key(text, &found)?;
+pub fn value(text: &[u8], found: &Range<usize>, names: &Names) -> Option<Range<usize>> {
+    let key = key(text, found)?;
+    if prose::is_measure(&text[found.end..key.name.end.max(found.end)]) {
+        return None;
+    }
     let around = Around {
         quote: key.quote.filter(|_| !key.quoted),
         query: matches!(before(text, &key), Some(b'?' | b'&')),
         encoded: false,
     };
-    let listed = &text[found.clone()];
-    if let Some(value) = type_or_tag(text, &key, listed, around) {
+    if let Some(value) = typed::value(text, &key, found, around) {
         return value;
     }
-    let Some(separator) = Separator::at(text, &key) else {
-        return option(text, &key, around).or_else(|| sql(text, &key, listed, around));
+    let listed = &text[found.clone()];
+    let value = match Separator::at(text, &key) {
+        Some(separator) => separated(text, &key, listed, &separator, around)?,
+        None => option(text, &key, around)
+            .or_else(|| sql(text, &key, listed, around))
+            .or_else(|| pairs::pair(text, &key, names))?,
     };
-    if separator.is_colon() && is_no_key(text, &key, listed, separator.start) {
+    (!prose::is_setting(&text[key.name], &text[value.clone()])).then_some(value)
+}
+
+/// The value behind a separator.
+fn separated(
+    text: &[u8],
+    key: &Key,
+    listed: &[u8],
+    separator: &Separator,
+    around: Around,
+) -> Option<Range<usize>> {
+    let colon = separator.is_colon();
+    if colon && is_no_key(text, key, listed, separator.start) {
         return None;
     }
-    let from = skip_blanks(text, separator.end);
+    let mut from = skip_blanks(text, separator.end);
     let around = Around { encoded: separator.encoded, ..around };
     let is = |name: &[u8]| listed.eq_ignore_ascii_case(name);
-    if separator.is_colon() && !key.quoted && (is(b"authorization") || is(b"cookie")) {
+    if let Some(below) = block::below(text, key, listed, from) {
+        return Some(below);
+    }
+    if let Some(next) = block::next_line(text, from).filter(|_| key.quoted || !colon) {
+        from = next;
+    }
+    if colon && !key.quoted && (is(b"authorization") || is(b"cookie")) {
         return header(text, from, around);
     }
     let blank = from > separator.end;
-    if !separator.is_colon() && blank && key.end == separator.start && is_pair(text, from) {
+    if !colon && blank && key.end == separator.start && is_pair(text, from) {
         return None;
     }
-    if let Some(block) = block(text, from) {
-        return Some(block);
+    if let Some(value) = block::triple(text, from) {
+        return Some(value).filter(|value| !value.is_empty());
     }
     let mut end = value_end(text, from, around)?;
     if is(b"cookie") || is(b"authorization") {
         end = more(text, from, end, around);
-    } else if separator.is_colon() && !blank && !key.quoted {
-        end = go_field(text, &key, end);
-    } else if separator.is_colon() && blank && !key.quoted && is_prose(&text[from..end]) {
-        return None;
+    } else if (colon || separator.first == b'-') && !key.quoted {
+        if !blank {
+            end = go_field(text, key, end);
+        } else if prose::is_prose(&text[from..end]) || prose::is_counted(text, from, end) {
+            return None;
+        }
+        if is_declared_here(text, key, listed, from, end) {
+            return None;
+        }
     }
     content(text, from, end, around)
+}
+
+/// Whether a value is the type of a parameter, or a token that a parser made.
+fn is_declared_here(text: &[u8], key: &Key, listed: &[u8], from: usize, end: usize) -> bool {
+    let value = &text[from..end];
+    if value.len() > prose::LONG {
+        return false;
+    }
+    let plain = |byte: &u8| is_word(*byte) || b"_&<>[]:*?.' ".contains(byte);
+    let follows = text[end..].trim_ascii_start();
+    let is_type = value.iter().all(plain)
+        && value.iter().any(u8::is_ascii_alphabetic)
+        && matches!(follows, [] | [b',' | b')' | b'>', ..]);
+    let parsed = [&b"kind: "[..], b"span: ", b"pos: ", b"line: "];
+    let is_parsed = listed.eq_ignore_ascii_case(b"token")
+        && value.ends_with(b"}")
+        && !value.iter().any(|byte| b"\"'`".contains(byte))
+        && parsed.iter().any(|word| memchr::memmem::find(value, word).is_some());
+    is_parsed || is_type && prose::is_signature(text, key.name.start)
 }
 
 /// What stands between key and value.
@@ -142,6 +134,11 @@ impl Separator {
             [b'\\', b'u', b'0', b'0', b'3', b'd' | b'D', ..] => {
                 Separator { first: b'=', ..written(6) }
             }
+            [b'\\', b'x', b'3', b'd' | b'D' | b'a' | b'A', ..] => {
+                Separator { first: b'=', ..written(4) }
+            }
+            // `Map(password -> x)`
+            [b'-', b'>', b' ', ..] if start > key.end => written(2),
             _ => return None,
         })
     }
@@ -149,50 +146,6 @@ impl Separator {
     fn is_colon(&self) -> bool {
         self.first == b':'
     }
-}
-
-/// The value of `Password("x")`, of `<password>x</password>`, and of `Credentials { .. }`.
-#[allow(clippy::option_option, reason = "whether it is one, and then whether it has a value")]
-fn type_or_tag(
-    text: &[u8],
-    key: &Key,
-    listed: &[u8],
-    around: Around,
-) -> Option<Option<Range<usize>>> {
-    let rest = &text[key.end..];
-    let is_type = text[key.name.start].is_ascii_uppercase() && !key.quoted;
-    if is_type && rest.starts_with(b"(") {
-        let inner = rest[1..].strip_prefix(b"Some(").map_or(key.end + 1, |_| key.end + 6);
-        Quote::at(text, inner)?;
-        let end = value::bracket(text, key.end, around.quote);
-        return Some(Some(key.end + 1..end - usize::from(text[..end].ends_with(b")"))));
-    }
-    let strong = [&b"password"[..], b"passwd", b"secret", b"credentials"];
-    let whole = text[key.name.clone()].ends_with(listed) && !is_declared(&text[..key.name.start]);
-    if is_type
-        && whole
-        && (rest.starts_with(b" { ") || rest.starts_with(b" {\n"))
-        && strong.iter().any(|s| listed.eq_ignore_ascii_case(s))
-    {
-        let end = value::bracket(text, key.end + 1, around.quote);
-        let (from, end) = (key.end + 3, end - usize::from(text[..end].ends_with(b"}")));
-        return Some(Some(from..end.max(from))).filter(|_| !text[from..].starts_with(MARKER));
-    }
-    let opened = &text[key.name.start.saturating_sub(24)..key.name.start];
-    let tag = opened.iter().rev().take_while(|byte| is_word(**byte) || **byte == b':').count();
-    if opened.len() > tag && opened[opened.len() - tag - 1] == b'<' {
-        let close = memchr::memchr2(b'>', b'\n', &rest[..rest.len().min(128)])?;
-        if rest[close] == b'\n' || rest[..close].ends_with(b"/") {
-            return None;
-        }
-        let from = key.end + close + 1;
-        let end = from + memchr::memchr(b'<', &text[from..])?;
-        let value = &text[from..end];
-        let closed = text[end..].starts_with(b"</");
-        let is_value = closed && !value.trim_ascii().is_empty() && value != MARKER;
-        return is_value.then_some(Some(from..end));
-    }
-    None
 }
 
 /// The value of an option: `--password x`, `["--password", "x"]`.
@@ -231,8 +184,7 @@ fn option(text: &[u8], key: &Key, around: Around) -> Option<Range<usize>> {
     }
     let around = Around { quote: around.quote.or(outer), ..around };
     let end = value_end(text, from, around)?;
-    let prose = is_prose(&text[from..end]) || OPTION_PROSE.contains(&&text[from..end]);
-    if prose { None } else { content(text, from, end, around) }
+    if prose::is_option_prose(&text[from..end]) { None } else { content(text, from, end, around) }
 }
 
 /// The value of SQL's `PASSWORD 'x'`.
@@ -261,7 +213,7 @@ fn header(text: &[u8], from: usize, around: Around) -> Option<Range<usize>> {
         return None;
     }
     let word = value::end(text, from, around);
-    if is_prose(&text[from..word]) || NOTHING.contains(&&text[from..word]) {
+    if prose::is_prose(&text[from..word]) || prose::is_nothing(&text[from..word]) {
         return None;
     }
     let line = memchr::memchr2(b'\n', 0x1b, &text[from..]).map_or(text.len(), |len| from + len);
@@ -290,6 +242,9 @@ fn more(text: &[u8], from: usize, mut end: usize, around: Around) -> usize {
         let next = skip_blanks(text, end);
         return value::end(text, next, around);
     }
+    if let Some(end) = scheme(text, from, end, around) {
+        return end;
+    }
     while text[end..].starts_with(b"; ") {
         let next = value::end(text, end + 2, around);
         if !text[end + 2..next].contains(&b'=') {
@@ -300,6 +255,16 @@ fn more(text: &[u8], from: usize, mut end: usize, around: Around) -> usize {
     end
 }
 
+/// Where the token of a scheme that is not known ends: `Custom x`.
+fn scheme(text: &[u8], from: usize, end: usize, around: Around) -> Option<usize> {
+    let name = &text[from..end];
+    let letters = name.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'-');
+    let next = skip_blanks(text, end);
+    let next = (next > end && !is_pair(text, next)).then(|| value::end(text, next, around))?;
+    let is_scheme = letters && name.len() <= 32 && !prose::is_prose(name);
+    (is_scheme && next > end + 1).then_some(next)
+}
+
 /// Whether a value is only one where nothing of a key's stands: `a= b=c`.
 fn is_pair(text: &[u8], from: usize) -> bool {
     let word =
@@ -308,17 +273,11 @@ fn is_pair(text: &[u8], from: usize) -> bool {
 }
 
 /// Where a value ends; `None` if there is none, or it says so.
-fn value_end(text: &[u8], from: usize, around: Around) -> Option<usize> {
+pub fn value_end(text: &[u8], from: usize, around: Around) -> Option<usize> {
     let end = value::end(text, from, around);
     let value = &text[from..end];
     let tiny = value.len() <= 3 && !value.iter().any(|byte| is_word(*byte));
-    (!tiny && !NOTHING.contains(&value)).then_some(end)
-}
-
-/// Whether a value is a word of [`PROSE`], or ends a sentence with one.
-fn is_prose(value: &[u8]) -> bool {
-    let word = value.strip_suffix(b".").or(value.strip_suffix(b",")).unwrap_or(value);
-    PROSE.contains(&word)
+    (!tiny && !prose::is_nothing(value)).then_some(end)
 }
 
 /// Where the field of a Go struct or map ends, whose value may have blanks in it: `{Password:a b User:c}`.
@@ -349,17 +308,6 @@ fn go_field(text: &[u8], key: &Key, end: usize) -> usize {
         }
     }
     end
-}
-
-/// The lines of a YAML block, which are indented below `password: |`.
-fn block(text: &[u8], from: usize) -> Option<Range<usize>> {
-    let rest = text[from..].strip_prefix(b"|").or(text[from..].strip_prefix(b">"))?;
-    let rest = rest.strip_prefix(b"-").or(rest.strip_prefix(b"+")).unwrap_or(rest);
-    let end = text.len() - rest.strip_prefix(b"\n")?.len() - 1;
-    let indented = |line: &&[u8]| line.starts_with(b" ") || line.starts_with(b"\t");
-    let lines = text[end + 1..].split_inclusive(|byte| *byte == b'\n').take_while(indented);
-    let len: usize = lines.map(<[u8]>::len).sum();
-    (len > 0).then(|| from..(end + 1 + len).saturating_sub(1))
 }
 
 /// The value without its quotes; `None` if it is empty or was replaced before.

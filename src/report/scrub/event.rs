@@ -228,10 +228,14 @@ fn user(scrubber: &Scrubber, user: &mut Value) {
 }
 
 fn request(scrubber: &Scrubber, request: &mut Value) {
-    if let Some(cookies) = request.get_mut("cookies") {
-        hide_cookies(cookies);
-    }
+    // Their name says that they are secret, all of them.
+    let cookies = request.as_object_mut().and_then(|request| request.remove("cookies"));
     generic(scrubber, request);
+    if let (Some(mut cookies), Some(request)) = (cookies, request.as_object_mut()) {
+        hide_cookies(&mut cookies);
+        scrubber.value(&mut cookies);
+        request.insert("cookies".to_owned(), cookies);
+    }
 }
 
 /// Hides every cookie and keeps the names: one marker for all of them would be no list of cookies.

@@ -1,7 +1,8 @@
 //! The user's name in a path: `/home/NAME`, `/Users/NAME`, `C:\Users\NAME`.
 //!
 //! Only where the path begins there, or below one of a few well-known directories (`/var/home`,
-//! `/mnt/c/Users`): `/v1/users/7`, `example.com/home/x` and `src/home/x` are none. `/root`,
+//! `/mnt/c/Users`): `/v1/users/7`, `example.com/home/x` and `src/home/x` are none, and
+//! `/home/index.html` is a page. `/root`,
 //! `/Users/Shared` and `C:\Users\Public` name nobody.
 
 use std::ops::Range;
@@ -14,6 +15,12 @@ const NOBODY: [&[u8]; 4] = [b"Shared", b"Public", b"Default", b"All Users"];
 /// What may stand before `/home/` and `/Users/`.
 const ROOTS: [&[u8]; 8] =
     [b"/var", b"/usr", b"/export", b"/data", b"/mnt", b"/srv", b"/System/Volumes/Data", b"/host"];
+
+/// Ends of the names of pages.
+const PAGES: [&[u8]; 16] = [
+    b"html", b"htm", b"xhtml", b"php", b"asp", b"aspx", b"jsp", b"js", b"css", b"json", b"xml",
+    b"txt", b"png", b"svg", b"ico", b"do",
+];
 
 /// Longest name of a user that has a blank in it.
 const BLANK_NAME: usize = 40;
@@ -77,5 +84,9 @@ fn name(text: &[u8], from: usize, windows: bool) -> Option<Range<usize>> {
     while len > 0 && rest[len - 1] == b'.' {
         len -= 1;
     }
-    (len > 0).then_some(from..from + len)
+    // `GET /home/index.html` is a page.
+    let below = rest.get(len).is_some_and(|byte| b"/\\".contains(byte));
+    let end = memchr::memrchr(b'.', &rest[..len]).map(|dot| &rest[dot + 1..len]);
+    let page = !windows && !below && end.is_some_and(|end| PAGES.contains(&end));
+    (len > 0 && !page).then_some(from..from + len)
 }

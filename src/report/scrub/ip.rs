@@ -1,29 +1,26 @@
 //! IP addresses.
 //!
 //! **IPv4**: four numbers of 0 to 255, no digit, letter or dot beside them; a port or prefix behind
-//! stays. Taken for a version, and left: what has a letter, `^`, `~`, `>=` or `==` before it, a name
-//! and `-` (`lib-1.2.3.4`), a capitalised product and `/` (`Chrome/120.0.0.0`), or the word `version`
-//! or its like; and what goes on with `-rc1`, `+build`, `~` or an underscore.
+//! stays. What is a version is told by `version.rs`.
 //!
-//! **IPv6**: what the standard library parses, with its zone. `::` alone has no secret. Hexadecimal
-//! words with `::` between them may be paths of a program (`dead::beef`): these need a group that
-//! begins with a digit, or a first group of an assigned range. Eight pairs of digits are a hardware
-//! address and stay, as all shorter and longer ones do.
+//! **IPv6**: what the standard library parses and is of an assigned range, with its zone. Ranges of
+//! a program's (`x[1::3]`), paths (`dead::beef`) and times are of none. Eight pairs of digits are a
+//! hardware address and stay, as all shorter and longer ones do.
+//!
+//! Addresses that are the same on every machine identify nobody, and stay: `127.0.0.1`, `0.0.0.0`,
+//! `::1`, `::`.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 use super::MARKER;
 use super::key::is_escape;
 use super::value::is_behind_colour;
+use super::version::is_version;
 use super::words::is_word;
 
 /// Longest IPv6 address, one with an IPv4 address in it.
 const LONGEST: usize = 45;
-
-/// Words before a version.
-const VERSIONS: [&[u8]; 8] =
-    [b"version", b"ver", b"release", b"released", b"build", b"revision", b"section", b"chapter"];
 
 /// Finds every address.
 pub fn find(text: &[u8], found: &mut Vec<Range<usize>>) {
@@ -57,64 +54,23 @@ fn around_dot(text: &[u8], dot: usize, least: usize) -> (Option<Range<usize>>, u
     if text[end - 1] == b'.' {
         end -= 1;
     }
-    let is_address = is_ipv4(&text[start..end]) && !is_version(text, start, end);
-    (is_address.then_some(start..end), end)
+    let address = ipv4(&text[start..end]).filter(|address| {
+        !address.is_loopback()
+            && !address.is_unspecified()
+            && !is_version(text, start, end, *address)
+    });
+    (address.map(|_| start..end), end)
 }
 
-fn is_ipv4(text: &[u8]) -> bool {
-    let octet = |part: &[u8]| {
-        (1..=3).contains(&part.len())
-            && part.iter().fold(0_u32, |sum, digit| sum * 10 + u32::from(digit - b'0')) <= 255
-    };
-    text.len() <= 15
-        && text.split(|byte| *byte == b'.').count() == 4
-        && text.split(|byte| *byte == b'.').all(octet)
-}
-
-/// Whether four numbers with dots are a version, or a part of something else.
-fn is_version(text: &[u8], start: usize, end: usize) -> bool {
-    let head = &text[..start];
-    let free = is_escape(text, start) || is_behind_colour(text, start);
-    let before = match head {
-        [.., last] if is_word(*last) && *last < 0x80 || b"_.^~".contains(last) => !free,
-        [.., b'>' | b'<' | b'=' | b'!' | b'~', b'='] => true,
-        [.., name, b'-'] => name.is_ascii_alphabetic(),
-        [.., b'/'] => is_product(&head[..start - 1]) && text.get(end) != Some(&b':'),
-        _ => false,
-    };
-    let behind = match &text[end..] {
-        [b'-', rest @ ..] => {
-            let len =
-                rest.iter().take(15).take_while(|b| b.is_ascii_digit() || **b == b'.').count();
-            rest.first().is_some_and(|byte| is_word(*byte)) && !is_ipv4(&rest[..len])
-        }
-        [b'+', next, ..] => is_word(*next),
-        [b'.', next, ..] => is_word(*next),
-        [byte, ..] => is_word(*byte) && *byte < 0x80 || b"_~".contains(byte),
-        [] => false,
-    };
-    before || behind || is_said_to_be(head)
-}
-
-/// Whether a product's name ends here: a word that begins with a capital.
-fn is_product(head: &[u8]) -> bool {
-    let len = head.iter().rev().take(32).take_while(|byte| is_word(**byte)).count();
-    len > 0 && head[head.len() - len].is_ascii_uppercase()
-}
-
-/// Whether `version` or its like stands before what follows.
-fn is_said_to_be(head: &[u8]) -> bool {
-    let signs = head.iter().rev().take(5).take_while(|byte| b" \t:=\"'\\(.".contains(byte)).count();
-    let head = &head[..head.len() - signs];
-    if signs == 0 {
-        return false;
+/// An address whose numbers may have zeros before them.
+fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
+    let mut octets = [0_u8; 4];
+    let mut parts = text.split(|byte| *byte == b'.');
+    for octet in &mut octets {
+        let part = parts.next().filter(|part| (1..=3).contains(&part.len()))?;
+        *octet = std::str::from_utf8(part).ok()?.parse().ok()?;
     }
-    let len = head.iter().rev().take(32).take_while(|byte| byte.is_ascii_alphabetic()).count();
-    let word = head[head.len() - len..].to_ascii_lowercase();
-    word == b"v"
-        || VERSIONS
-            .iter()
-            .any(|version| word.ends_with(version) && (version.len() > 3 || word.len() == 3))
+    parts.next().is_none().then(|| Ipv4Addr::from(octets))
 }
 
 /// The IPv6 address whose first colon is at `colon`, and where to go on.
@@ -131,7 +87,9 @@ fn around_colon(text: &[u8], colon: usize, least: usize) -> (Option<Range<usize>
     let tail =
         text[end..].iter().take(13).take_while(|b| b.is_ascii_digit() || **b == b'.').count();
     let number = text[..end].iter().rev().take(4).take_while(|byte| byte.is_ascii_digit()).count();
-    if text.get(end) == Some(&b'.') && is_ipv4(text[end - number..end + tail].trim_suffix_dot()) {
+    if text.get(end) == Some(&b'.')
+        && ipv4(text[end - number..end + tail].trim_suffix_dot()).is_some()
+    {
         end += text[end..end + tail].trim_suffix_dot().len();
     }
     // The colon of `fe80::1: refused`.
@@ -183,11 +141,14 @@ fn is_address(written: &[u8], address: Ipv6Addr) -> bool {
     if !written.iter().any(u8::is_ascii_digit) {
         return false;
     }
-    let groups = || written.split(|byte| *byte == b':').filter(|group| !group.is_empty());
-    if memchr::memmem::find(written, b"::").is_none() {
-        return !groups().all(|group| group.len() == 2);
+    let mapped = address.to_ipv4_mapped();
+    if address.is_loopback() || mapped.is_some_and(|address| address.is_loopback()) {
+        return false;
     }
+    let mut groups = written.split(|byte| *byte == b':').filter(|group| !group.is_empty());
+    let pairs = memchr::memmem::find(written, b"::").is_none() && groups.all(|it| it.len() == 2);
     let first = address.segments()[0];
-    let assigned = (0x2000..0x4000).contains(&first) || first >= 0xfc00;
-    groups().any(|group| group[0].is_ascii_digit()) || assigned && groups().count() > 0
+    let assigned = (0x2000..0x4000).contains(&first) || first >= 0xfc00 || first == 0x64;
+    let short = written.len() < 7 && first < 0xfc00;
+    !pairs && (assigned && !short || mapped.is_some() || written.contains(&b'.'))
 }

@@ -52,6 +52,16 @@ pub fn hide(value: &mut Value) -> bool {
     !says_nothing
 }
 
+/// Whether a value is secret under its key.
+pub fn hides(scrubber: &Scrubber, key: &str, value: &Value) -> bool {
+    let names = &scrubber.rules().names;
+    match value {
+        Value::String(text) => names.hides(key, text),
+        Value::Number(number) => names.hides(key, &number.to_string()),
+        _ => names.has(key),
+    }
+}
+
 /// Frees a value without going deeper with every level of it.
 fn dismantle(value: Value) {
     let mut left = vec![value];
@@ -89,7 +99,7 @@ pub fn pairs(scrubber: &Scrubber, items: &mut [Value]) -> bool {
     let mut changed = false;
     for item in items.iter_mut().filter_map(Value::as_array_mut) {
         if let [Value::String(key), value] = item.as_mut_slice()
-            && scrubber.is_secret_key(key)
+            && hides(scrubber, key, value)
         {
             changed |= hide(value);
         }
@@ -100,10 +110,12 @@ pub fn pairs(scrubber: &Scrubber, items: &mut [Value]) -> bool {
 /// Scrubs an object, keys included.
 pub fn object(scrubber: &Scrubber, map: &mut Map<String, Value>, depth: usize) -> bool {
     let mut changed = names(scrubber, map);
+    let has_user = ["user", "username", "login"].iter().any(|key| map.contains_key(*key));
     let named = ["key", "name"].iter().find_map(|key| map.get(*key)).and_then(Value::as_str);
     let is_named = named.is_some_and(|name| scrubber.is_secret_key(name));
     for (key, value) in map.iter_mut() {
-        let secret = scrubber.is_secret_key(key) || is_named && key == "value";
+        let secret =
+            hides(scrubber, key, value) || is_named && key == "value" || has_user && key == "pass";
         changed |= secret && hide(value);
         changed |= scrub(scrubber, value, depth + 1);
     }

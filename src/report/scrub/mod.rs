@@ -3,8 +3,9 @@
 //! Every secret that is found becomes `[Filtered]`. Found are: the values of keys that are named like
 //! secrets (`password=x`, `"apiKey": "x"`, `Authorization: x`, see `words.rs` for the names and
 //! `assign.rs` for the forms), and, wherever they stand, IP addresses, numbers of payment cards,
-//! tokens, PEM blocks, credentials in URLs, and users' names in the paths of their homes. Scrubbing
-//! what was scrubbed changes nothing.
+//! tokens, PEM blocks, credentials in URLs and in commands, and users' names in the paths of their
+//! homes. A text is searched as it is, and as its reader sees it (`view.rs`). Scrubbing what was
+//! scrubbed changes nothing.
 //!
 //! What is lost: a value that only looks like a secret (`token: abc` in a sentence), since the key
 //! decides; in a text of more than 16 MiB what is behind them, which is cut and not sent
@@ -15,7 +16,9 @@
 //! taken has a bounded length.
 
 mod assign;
+mod block;
 mod card;
+mod command;
 mod event;
 mod fit;
 mod home;
@@ -23,19 +26,26 @@ mod ip;
 mod json;
 mod key;
 mod meta;
+mod pairs;
 mod pem;
+mod prose;
 mod quote;
 mod rules;
+mod scene;
 mod token;
+mod typed;
 mod url;
 mod value;
+mod version;
+mod view;
 mod words;
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rules::{Extent, Rules};
+pub use scene::{breadcrumbs as scrub_breadcrumbs, tags as scrub_tags};
 use serde_json::Value;
 
 /// What stands in the place of a secret.
@@ -61,14 +71,39 @@ const PASSES: usize = 8;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Scrubber {
-    rules: Arc<Rules>,
+    made: Arc<Made>,
+}
+
+/// What a scrubber is made of: the rules are made with its first use, since a program that reports
+/// nothing needs none.
+#[derive(Debug)]
+struct Made {
+    extra_keys: Vec<String>,
+    rules: OnceLock<Rules>,
 }
 
 impl Scrubber {
     /// A scrubber that takes the values under `extra_keys` for secrets, too.
     #[must_use]
     pub fn new<S: AsRef<str>>(extra_keys: &[S]) -> Scrubber {
-        Scrubber { rules: Arc::new(Rules::new(extra_keys)) }
+        let extra_keys = extra_keys.iter().map(|key| key.as_ref().to_owned()).collect();
+        Scrubber { made: Arc::new(Made { extra_keys, rules: OnceLock::new() }) }
+    }
+
+    /// Does the work of the first use now, some milliseconds.
+    pub fn prepare(&self) {
+        self.rules();
+    }
+
+    fn rules(&self) -> &Rules {
+        let Made { extra_keys, rules } = &*self.made;
+        loop {
+            if let Some(rules) = rules.get() {
+                return rules;
+            }
+            // Not `get_or_init`: a child that is forked meanwhile would wait for ever.
+            let _ = rules.set(Rules::new(extra_keys));
+        }
     }
 
     /// The text without its secrets; `None` if it has none.
@@ -87,7 +122,7 @@ impl Scrubber {
     /// Whether the value under this key is a secret.
     #[must_use]
     pub fn is_secret_key(&self, key: &str) -> bool {
-        self.rules.names.has(key)
+        self.rules().names.has(key)
     }
 
     /// Scrubs a JSON value in place; whether anything was replaced.
@@ -122,9 +157,10 @@ impl Scrubber {
     }
 
     fn bytes_of(&self, bytes: &[u8], extent: Extent) -> Option<Vec<u8>> {
+        let rules = self.rules();
         let mut current = within_bounds(bytes);
         for _ in 0..PASSES {
-            let secrets = self.rules.find(&current, extent);
+            let secrets = rules.find(&current, extent);
             if secrets.is_empty() {
                 return match current {
                     Cow::Borrowed(_) => None,

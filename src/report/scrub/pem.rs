@@ -1,7 +1,8 @@
 //! PEM blocks: keys, certificates, messages.
 //!
 //! From `-----BEGIN LABEL-----` to the end that belongs to it, if that is near, with real newlines or
-//! escaped ones. A block that has lost its end goes as far as its lines look like base64.
+//! escaped ones. A block that has lost its end goes as far as its lines look like base64, and one that
+//! has lost its beginning goes back as far.
 
 use std::ops::Range;
 
@@ -52,6 +53,34 @@ pub fn block(text: &[u8], found: &Range<usize>, ends: &mut Ends) -> Option<Range
     (end - from >= 16).then_some(found.start..end)
 }
 
+/// The rest of a block whose beginning is not in the text, as at the start of the end of a stream: the
+/// lines of base64 before the first end, and that end.
+pub fn rest(text: &[u8]) -> Option<Range<usize>> {
+    let end = memchr::memmem::find(text, END)?;
+    let before = &text[..end];
+    if memchr::memmem::find(before, BEGIN.as_bytes()).is_some() {
+        return None;
+    }
+    let close = label(text, end + END.len())? + DASHES.len();
+    let mut start = end;
+    while start > 0 && end - start <= BLOCK {
+        let line =
+            before[..start - 1].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        // The first line may be a part of one, and the last one is as long as it happens to be.
+        let is_short = start - line < 20 && line > 0 && start < end;
+        if is_short || !before[line..start].trim_ascii().iter().all(|byte| is_inside(*byte)) {
+            break;
+        }
+        start = line;
+    }
+    (start < end).then_some(start..close)
+}
+
+/// Whether a byte may stand within a line of a block, whose newlines may be escaped.
+fn is_inside(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/=\\".contains(&byte)
+}
+
 /// Where a label ends that begins at `from`: before its dashes.
 fn label(text: &[u8], from: usize) -> Option<usize> {
     let rest = &text[from..];
@@ -82,5 +111,32 @@ fn base64(text: &[u8]) -> usize {
     match line {
         Some(line) if cut && text[len] == b' ' => line,
         _ => len,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(text: &str) -> String {
+        match rest(text.as_bytes()) {
+            Some(secret) => format!("{}[]{}", &text[..secret.start], &text[secret.end..]),
+            None => text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_block_without_its_beginning_goes_back_to_where_it_looks_like_one() {
+        let key = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmU=";
+        assert_eq!(kept(&format!("zaC1r\n{key}\n-----END RSA PRIVATE KEY-----\nx")), "[]\nx");
+        assert_eq!(
+            kept(&format!("a line: 7\nready\n{key}\n{key}\nAB=\n-----END KEY-----")),
+            "a line: 7\nready\n[]"
+        );
+        for whole in ["-----END of the story", "no key\n-----END KEY-----", "-----END KEY-----"] {
+            assert!(kept(whole).contains("END"), "{whole}");
+        }
+        let block = format!("-----BEGIN KEY-----\n{key}\n-----END KEY-----");
+        assert_eq!(kept(&block), block);
     }
 }

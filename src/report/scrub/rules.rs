@@ -11,8 +11,9 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 
 use super::token::{self, Shape};
 use super::value::{self, Around};
+use super::view::Odd;
 use super::words::Names;
-use super::{MARKER, assign, card, home, ip, pem, url};
+use super::{MARKER, assign, card, command, home, ip, pem, typed, url};
 
 /// What is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,14 @@ enum Kind {
     Key,
     Url,
     EncodedUrl,
+    /// `user:password@host:port`, `//user:password@host`.
+    Authority,
     Database,
+    Oracle,
+    Hook,
+    Bot,
+    Pass,
+    Command,
     Home,
     Credentials,
     Jwt,
@@ -42,15 +50,24 @@ enum Kind {
 }
 
 /// The patterns that are no keys and no tokens.
-const PATTERNS: [(&str, Kind); 21] = [
+const PATTERNS: [(&str, Kind); 30] = [
     ("://", Kind::Url),
     (r":\/\/", Kind::Url),
     ("%3a%2f%2f", Kind::EncodedUrl),
+    ("@", Kind::Authority),
     ("@tcp(", Kind::Database),
     ("@unix(", Kind::Database),
     ("/home/", Kind::Home),
     ("/users/", Kind::Home),
     (r"\users\", Kind::Home),
+    ("jdbc:oracle:thin:", Kind::Oracle),
+    ("jdbc:oracle:oci:", Kind::Oracle),
+    ("sqlplus ", Kind::Oracle),
+    ("hooks.slack.com/", Kind::Hook),
+    ("/api/webhooks/", Kind::Hook),
+    ("webhook.office.com/", Kind::Hook),
+    (":AA", Kind::Bot),
+    ("pass", Kind::Pass),
     ("bearer ", Kind::Credentials),
     ("basic ", Kind::Credentials),
     ("eyj", Kind::Jwt),
@@ -74,6 +91,7 @@ pub struct Rules {
     /// `None` if they could not be built: then nothing can be told from a secret.
     patterns: Option<AhoCorasick>,
     kinds: Vec<Kind>,
+    odd: Odd,
 }
 
 impl Rules {
@@ -86,6 +104,10 @@ impl Rules {
             patterns.push(pattern);
             kinds.push(kind);
         }
+        for option in command::PATTERNS {
+            patterns.push(option);
+            kinds.push(Kind::Command);
+        }
         for shape in &token::SHAPES {
             patterns.push(shape.prefix);
             kinds.push(Kind::Token(shape));
@@ -96,11 +118,22 @@ impl Rules {
             .kind(Some(AhoCorasickKind::DFA))
             .build(&patterns)
             .ok();
-        Rules { names, patterns, kinds }
+        Rules { names, patterns, kinds, odd: Odd::new() }
     }
 
     /// The secrets of a text, in order, none touching another.
     pub fn find(&self, text: &[u8], extent: Extent) -> Vec<Range<usize>> {
+        let mut found = self.find_in(text, extent);
+        if extent != Extent::Paths
+            && let Some(view) = self.odd.view(text)
+        {
+            found.extend(self.find_in(&view.text, extent).iter().map(|seen| view.range(seen)));
+        }
+        joined(found)
+    }
+
+    /// The secrets of a text as it is.
+    fn find_in(&self, text: &[u8], extent: Extent) -> Vec<Range<usize>> {
         let Some(patterns) = &self.patterns else {
             let all = 0..text.len();
             return if text.is_empty() || text == MARKER { Vec::new() } else { vec![all] };
@@ -111,35 +144,54 @@ impl Rules {
         while let Some(hit) = patterns.find(Input::new(text).range(from..)) {
             let kind = self.kinds[hit.pattern().as_usize()];
             let applies = extent != Extent::Paths || matches!(kind, Kind::Url | Kind::Home);
-            let secret = applies.then(|| judge(kind, text, hit.range(), &mut ends)).flatten();
+            let secret = applies.then(|| self.judge(kind, text, hit.range(), &mut ends)).flatten();
             from = hit.start() + 1;
+            if applies && secret.is_none() && matches!(kind, Kind::Key) {
+                let before = found.len();
+                typed::fields(text, &hit.range(), &mut found);
+                let last = found[before..].last();
+                from = from.max(last.map_or(0, |last| last.end));
+            }
             if let Some(secret) = secret.filter(|secret| !secret.is_empty()) {
                 from = from.max(secret.end);
                 found.push(secret);
             }
         }
         if extent != Extent::Paths {
+            found.extend(pem::rest(text));
             card::find(text, &mut found);
         }
         if extent == Extent::All {
             ip::find(text, &mut found);
         }
-        joined(found)
+        found
     }
-}
 
-fn judge(kind: Kind, text: &[u8], hit: Range<usize>, ends: &mut pem::Ends) -> Option<Range<usize>> {
-    match kind {
-        Kind::Key => assign::value(text, hit),
-        Kind::Url => url::credentials(text, hit.end),
-        Kind::EncodedUrl => url::encoded_credentials(text, hit.end),
-        Kind::Database => url::database_credentials(text, hit.start),
-        Kind::Home => home::user(text, hit),
-        Kind::Credentials => token::credentials(text, &hit),
-        Kind::Jwt => token::jwt(text, &hit),
-        Kind::Pem => pem::block(text, &hit, ends),
-        Kind::Token(shape) => token::token(text, &hit, shape),
-        Kind::Pair => pair(text, &hit),
+    fn judge(
+        &self,
+        kind: Kind,
+        text: &[u8],
+        hit: Range<usize>,
+        ends: &mut pem::Ends,
+    ) -> Option<Range<usize>> {
+        match kind {
+            Kind::Key => assign::value(text, &hit, &self.names),
+            Kind::Url => url::credentials(text, hit.end),
+            Kind::EncodedUrl => url::encoded_credentials(text, hit.end),
+            Kind::Authority => url::authority(text, hit.start),
+            Kind::Database => url::database_credentials(text, hit.start),
+            Kind::Oracle => url::oracle_credentials(text, hit.end),
+            Kind::Hook => url::hook(text, &hit),
+            Kind::Bot => token::bot(text, &hit),
+            Kind::Pass => typed::pass(text, &hit),
+            Kind::Command => command::password(text, &hit),
+            Kind::Home => home::user(text, hit),
+            Kind::Credentials => token::credentials(text, &hit),
+            Kind::Jwt => token::jwt(text, &hit),
+            Kind::Pem => pem::block(text, &hit, ends),
+            Kind::Token(shape) => token::token(text, &hit, shape),
+            Kind::Pair => pair(text, &hit),
+        }
     }
 }
 

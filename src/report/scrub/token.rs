@@ -1,5 +1,5 @@
 //! Secrets that are known by how they look: tokens with a prefix of their maker's, JWTs, `Bearer`
-//! and `Basic` credentials, PEM blocks.
+//! and `Basic` credentials.
 //!
 //! A token begins where no word is going on, and is as long as its maker has it at least.
 
@@ -86,7 +86,9 @@ pub fn token(text: &[u8], found: &Range<usize>, shape: &Shape) -> Option<Range<u
     let rest = &text[found.end..];
     let len = rest.iter().take_while(is_part).count();
     let fits = if shape.exact { len == shape.least } else { len >= shape.least };
-    // `sk-` begins many a name, `sk-` and a digit behind it does not.
+    if shape.prefix == "sk-" && !is_sk(&rest[..len]) {
+        return None;
+    }
     let random = shape.exact || rest[..len].iter().any(u8::is_ascii_digit) || len >= 40;
     let whole = !shape.exact || rest.get(len) != Some(&b'_');
     (fits && random && whole).then_some(found.start..found.end + len)
@@ -101,6 +103,24 @@ pub fn jwt(text: &[u8], found: &Range<usize>) -> Option<Range<usize>> {
     let len = text[found.end..].iter().take_while(part).count();
     let end = found.end + len - usize::from(text[..found.end + len].ends_with(b"."));
     (len >= 10).then_some(found.start..end)
+}
+
+/// Whether what follows `sk-` is a key of OpenAI's or Anthropic's, and no name: `sk-gateway-7f9c8b6d4`.
+fn is_sk(rest: &[u8]) -> bool {
+    let kinds = [&b"proj-"[..], b"ant-", b"svcacct-", b"admin-", b"or-", b"lf-"];
+    let letters = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+    kinds.iter().any(|kind| rest.starts_with(kind)) || rest.iter().take_while(letters).count() >= 20
+}
+
+/// A bot's token of Telegram's, `123456789:AA...`, whose `:AA` stands at `found`.
+pub fn bot(text: &[u8], found: &Range<usize>) -> Option<Range<usize>> {
+    let digits =
+        text[..found.start].iter().rev().take(11).take_while(|b| b.is_ascii_digit()).count();
+    let part = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
+    let len = text[found.end..].iter().take(128).take_while(part).count();
+    let fits =
+        (6..=10).contains(&digits) && (28..=64).contains(&len) && text[found.clone()] == *b":AA";
+    fits.then_some(found.start - digits..found.end + len)
 }
 
 /// What follows `Bearer ` or `Basic `, if it is no word.
@@ -119,10 +139,46 @@ pub fn credentials(text: &[u8], found: &Range<usize>) -> Option<Range<usize>> {
     let first = value.first()?.is_ascii_alphanumeric();
     // `realm="..."` is what a server asks with.
     let asks = value.ends_with(b"=") && matches!(text.get(from + len), Some(b'"' | b'\\'));
+    let scheme = &text[found.clone()];
+    let random = if scheme.eq_ignore_ascii_case(b"basic ") {
+        is_basic(value)
+    } else {
+        is_random(value, scheme[0] == b'b')
+    };
+    (first && random && !asks).then_some(from..from + len)
+}
+
+/// Whether a value is no word. Behind a `strict`, small `bearer` a sentence may go on.
+fn is_random(value: &[u8], strict: bool) -> bool {
     let mixed =
         value[1..].iter().any(u8::is_ascii_uppercase) && value.iter().any(u8::is_ascii_lowercase);
-    let random = mixed || value.iter().any(u8::is_ascii_digit) || len >= 20;
-    (len >= 8 && first && random && !asks).then_some(from..from + len)
+    let digit = value.iter().any(u8::is_ascii_digit);
+    if strict {
+        return value.len() >= 20 && digit && (mixed || value.len() >= 32);
+    }
+    value.len() >= 8 && (mixed || digit || value.len() >= 20)
+}
+
+/// Whether a value is the base64 of `user:password`, as far as it goes.
+fn is_basic(value: &[u8]) -> bool {
+    let digit = |byte: &u8| match byte {
+        b'A'..=b'Z' => Some(u32::from(byte - b'A')),
+        b'a'..=b'z' => Some(u32::from(byte - b'a') + 26),
+        b'0'..=b'9' => Some(u32::from(byte - b'0') + 52),
+        b'+' | b'-' => Some(62),
+        b'/' | b'_' => Some(63),
+        _ => None,
+    };
+    let digits: Vec<u32> = value.iter().take(1024).map_while(digit).collect();
+    let (mut colon, mut text) = (false, true);
+    for four in digits.chunks(4) {
+        let bits = four.iter().fold(0, |bits, digit| bits << 6 | digit) << (6 * (4 - four.len()));
+        for byte in bits.to_be_bytes().iter().skip(1).take(four.len() - 1) {
+            colon |= *byte == b':';
+            text &= *byte >= b' ' && *byte != 0x7f;
+        }
+    }
+    colon && text && digits.len() >= 4
 }
 
 /// Whether a token can begin at `at`.

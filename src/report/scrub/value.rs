@@ -89,6 +89,8 @@ fn bare(text: &[u8], from: usize, around: Around) -> usize {
             }
             b')' | b']' | b'}' | b'>' => is_behind_value(text, at + 1),
             b'&' if text[at..].starts_with(b"&quot;") || text[at..].starts_with(b"&#34;") => true,
+            // Go's pointers, `&{a b}`.
+            b'&' if at == from && text.get(at + 1).is_some_and(|b| b"{[\"".contains(b)) => false,
             b',' | b';' | b'&' | b'|' => is_another(text, at + 1, byte == b';'),
             b'#' => around.query,
             b'%' => around.encoded && is_encoded_end(text, at),

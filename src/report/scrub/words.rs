@@ -3,14 +3,16 @@
 //! A name is split at everything that is neither letter nor digit, at a change between letters and
 //! digits, and at changes of case: `db.userPassword2` is `db`, `user`, `Password`, `2`. A listed name
 //! matches where as many whole words as it has, or one, spell it: `api_key` is in `X-Api-Key`, `apiKey` and `apikey`,
-//! and `token` is neither in `tokenizer` nor in `tokens`.
+//! and `token` is not in `tokenizer`. A name that goes on and ends in a measure is none: `token_count`.
 //!
 //! Case is ASCII's; a letter beyond ASCII is a small one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The names that are always secret.
-const LISTED: [&str; 22] = [
+use super::prose;
+
+/// The names that are always secret; `docs/data.md` lists them, too.
+const LISTED: [&str; 41] = [
     "password",
     "secret",
     "passwd",
@@ -33,6 +35,25 @@ const LISTED: [&str; 22] = [
     "shared_access_signature",
     "secret_key",
     "secret_access_key",
+    "passwords",
+    "secrets",
+    "tokens",
+    "credential",
+    "cookies",
+    "passphrase",
+    "passcode",
+    "pwd",
+    "pgpassword",
+    "dbpassword",
+    "sessionid",
+    "jsessionid",
+    "phpsessid",
+    "csrftoken",
+    "xsrftoken",
+    "refreshtoken",
+    "encryption_key",
+    "access_key",
+    "ssh_key",
 ];
 
 /// Most bytes of a listed name, and most names that may be added: more are not looked for.
@@ -41,6 +62,9 @@ const MORE_NAMES: usize = 512;
 
 /// What stands between the words of a name in a text.
 const JOINTS: [&str; 5] = ["", "_", "-", ".", " "];
+
+/// What more stands between those of a listed name.
+const DOUBLED: [&str; 7] = ["__", "--", "-_", "_-", "  ", "\t", "___"];
 
 /// The names whose values are secrets.
 #[derive(Debug)]
@@ -58,7 +82,8 @@ impl Names {
         let more = more.iter().map(AsRef::as_ref).filter(|name| name.len() <= NAME_BYTES);
         let mut names = Names { joined: BTreeMap::new(), longest: 0, written: Vec::new() };
         let mut written = BTreeSet::new();
-        for name in LISTED.into_iter().chain(more.take(MORE_NAMES)) {
+        let listed = LISTED.into_iter().map(|name| (name, &DOUBLED[..]));
+        for (name, joints) in listed.chain(more.take(MORE_NAMES).map(|name| (name, &[][..]))) {
             let words: Vec<&str> = words(name).collect();
             let joined = words.concat().to_lowercase();
             if joined.is_empty() {
@@ -67,7 +92,7 @@ impl Names {
             names.longest = names.longest.max(joined.len());
             let most = names.joined.entry(joined).or_default();
             *most = words.len().max(*most);
-            written.extend(JOINTS.map(|joint| words.join(joint)));
+            written.extend(JOINTS.iter().chain(joints).map(|joint| words.join(joint)));
             // Forms write `card[number]`, and so do those that encode their brackets.
             written.extend(["[", "%5b"].map(|joint| words.join(joint)));
         }
@@ -80,22 +105,32 @@ impl Names {
         &self.written
     }
 
-    /// Whether a run of whole words of `key` spells a listed name.
+    /// Whether a run of whole words of `key` spells a listed name, and the last word does not say that
+    /// it is a measure (`token_count`).
     pub fn has(&self, key: &str) -> bool {
         let words: Vec<&str> = words(key).collect();
+        let measure = words.last().is_some_and(|last| prose::is_measure(last.as_bytes()));
         (0..words.len()).any(|first| {
             let mut joined = String::new();
             words[first..].iter().enumerate().any(|(more, word)| {
                 joined.push_str(&word.to_lowercase());
+                let last = first + more + 1 == words.len();
                 let is_one = |words: &usize| more == 0 || more + 1 == *words;
-                joined.len() <= self.longest && self.joined.get(&joined).is_some_and(is_one)
+                (last || !measure)
+                    && joined.len() <= self.longest
+                    && self.joined.get(&joined).is_some_and(is_one)
             })
         })
+    }
+
+    /// Whether `value` is secret under `key`: it is neither the path nor the count that the key names.
+    pub fn hides(&self, key: &str, value: &str) -> bool {
+        self.has(key) && !prose::is_setting(key.as_bytes(), value.as_bytes())
     }
 }
 
 /// The words of a name.
-fn words(name: &str) -> impl Iterator<Item = &str> {
+pub fn words(name: &str) -> impl Iterator<Item = &str> {
     let bytes = name.as_bytes();
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -144,6 +179,14 @@ mod tests {
     }
 
     #[test]
+    fn every_name_is_documented() {
+        let docs = include_str!("../../../docs/data.md");
+        for name in LISTED {
+            assert!(docs.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
     fn whole_words_make_a_key_secret() {
         let names = Names::new(&["pin", "tax id", ""]);
         for key in [
@@ -172,6 +215,14 @@ mod tests {
             "password1",
             "AWS_SECRET_ACCESS_KEY",
             "auth:token",
+            "api__key",
+            "JSESSIONID",
+            "PHPSESSID",
+            "PGPASSWORD",
+            "SSH_KEY",
+            "cookies",
+            "pwd",
+            "type_token",
         ] {
             assert!(names.has(key), "{key}");
         }
@@ -189,10 +240,11 @@ mod tests {
             "key",
             "card",
             "number",
-            "pwd",
-            "cookies",
-            "tokens",
             "key_api",
+            "token_count",
+            "session_timeout",
+            "password_length",
+            "sshkeys",
         ] {
             assert!(!names.has(key), "{key}");
         }

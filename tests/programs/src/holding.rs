@@ -69,7 +69,8 @@ fn client() -> sentry::ClientInitGuard {
     impl sentry::Transport for Nowhere {
         fn send_envelope(&self, _: sentry::Envelope) {}
     }
-    let options = sentry::ClientOptions::new().transport(Arc::new(Nowhere));
+    let options = sentry::ClientOptions::new();
+    let options = options.default_integrations(false).transport(Arc::new(Nowhere));
     sentry::init(("https://key@127.0.0.1/1", options))
 }
 

@@ -1,10 +1,11 @@
 //! A program that dies in the way its first argument names.
 //!
-//! With `PLAIN` in its environment it does the same without lastwords. What it prints on standard
-//! output is part of what the tests compare.
+//! With `PLAIN` in its environment it does the same without lastwords, with `SENDS_NOTHING` its code
+//! switches sending off. What it prints on standard output is part of what the tests compare.
 
 mod bystanders;
 mod deaths;
+mod delivery;
 mod fork;
 mod holding;
 mod ingest;
@@ -22,9 +23,10 @@ type Scenario = (&'static str, fn());
 /// What is run before lastwords is installed.
 const PREPARATIONS: [Scenario; 1] = [("hook-panics", deaths::set_hook_that_panics)];
 
-const SCENARIOS: [&[Scenario]; 8] = [
+const SCENARIOS: [&[Scenario]; 9] = [
     &ingest::SCENARIOS,
     &deaths::SCENARIOS,
+    &delivery::SCENARIOS,
     &holding::SCENARIOS,
     &payloads::SCENARIOS,
     &bystanders::SCENARIOS,
@@ -52,10 +54,14 @@ fn main() -> ExitCode {
 }
 
 fn install() {
-    let recorder = lastwords::builder()
-        .release("victim@1.2.3")
-        .filter("trace")
-        .install()
-        .expect("nothing is wrong with these settings");
+    let mut builder = lastwords::builder().release("victim@1.2.3").filter("trace");
+    if std::env::var_os("SENDS_NOTHING").is_some() {
+        builder = builder.enable_sentry(false);
+    }
+    // A destination that only the program's code names.
+    if let Some(dsn) = std::env::var_os("DSN_IN_CODE") {
+        builder = builder.dsn(&dsn.to_string_lossy());
+    }
+    let recorder = builder.install().expect("nothing is wrong with these settings");
     tracing_subscriber::registry().with(recorder.layer()).with(holding::Trap).init();
 }

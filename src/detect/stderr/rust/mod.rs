@@ -24,7 +24,18 @@ mod tests;
 
 use super::runtime::{End, Line, Reader, Runtime};
 use super::text::decode;
-use crate::detect::{Crash, Ending};
+use crate::detect::{Crash, Ending, Frame, Location};
+
+/// The frames of a backtrace in the standard library's words, innermost first, and how many are left
+/// out of it. `place` is where it was taken, as far as that is known. Lines that are none of a
+/// backtrace's are passed over.
+pub fn read_backtrace(text: &str, place: &Location) -> (Vec<Frame>, u64) {
+    let mut trace = frames::Trace::default();
+    for line in text.lines() {
+        trace.line(line);
+    }
+    trace.frames(Some(place))
+}
 
 /// Rust's crash reports.
 #[derive(Debug, Clone, Copy)]

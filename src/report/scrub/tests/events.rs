@@ -165,3 +165,41 @@ fn a_value_that_says_nothing_stays() {
     Scrubber::new::<&str>(&[]).value(&mut value);
     assert_eq!(value, json!({"pan": "[Filtered]", "password": "[Filtered]"}));
 }
+
+#[test]
+fn a_tag_loses_what_is_secret_in_its_key() {
+    let mut tags = [("password=hunter2", "x"), ("token", "k7f3"), ("token_count", "3"), ("a", "b")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
+    scrub_tags(&mut tags, &super::scrubber());
+    let tags = tags.map(|(key, value)| format!("{key}: {value}"));
+    let expected =
+        ["password=[Filtered]: [Filtered]", "token: [Filtered]", "token_count: 3", "a: b"];
+    assert_eq!(tags, expected);
+}
+
+#[test]
+fn a_value_that_is_no_secret_of_its_key_stays() {
+    let value = json!({
+        "token_type": "bearer", "total_tokens": 42, "password_file": "/run/secrets/db",
+        "session_timeout": 30, "pass": 3, "cookies": 2,
+    });
+    let mut scrubbed = value.clone();
+    assert!(!super::scrubber().value(&mut scrubbed), "{scrubbed}");
+    let mut secret =
+        json!({"user": "bob", "pass": "x", "password_file": "hunter2", "tokens": ["a"]});
+    assert!(super::scrubber().value(&mut secret));
+    let hidden = "[Filtered]";
+    assert_eq!(
+        secret,
+        json!({"user": "bob", "pass": hidden, "password_file": hidden, "tokens": hidden})
+    );
+}
+
+#[test]
+fn cookies_keep_their_names() {
+    let event = scrubbed(json!({"request": {"cookies": "a=s3cr3t; b=s3cr3t"}}));
+    let hidden = json!([["a", "[Filtered]"], ["b", "[Filtered]"]]);
+    assert_eq!(event["request"]["cookies"], hidden);
+    let event = scrubbed(json!({"request": {"cookies": {"a": "s3cr3t"}}}));
+    assert_eq!(event["request"]["cookies"], json!({"a": "[Filtered]"}));
+}

@@ -10,7 +10,7 @@ fn scrubber() -> Scrubber {
 }
 
 /// Every form that a key and its value are written in, with `KEY` and `VALUE`.
-const FORMS: [&str; 44] = [
+const FORMS: [&str; 52] = [
     "KEY=VALUE",
     "KEY = VALUE",
     "KEY: VALUE",
@@ -55,6 +55,14 @@ const FORMS: [&str; 44] = [
     "\x1b[3mKEY\x1b[0m\x1b[2m=\x1b[0mVALUE",
     "{\"msg\":\"failed: KEY=VALUE\"}",
     "2026-11-25T10:11:12Z ERROR app: failed KEY=VALUE n=3",
+    "[(\"KEY\", \"VALUE\")]",
+    "{\"name\":\"KEY\",\"value\":\"VALUE\"}",
+    "<input name=\"KEY\" value=\"VALUE\">",
+    "\"KEY\":\n    \"VALUE\"",
+    "KEY = \"\"\"VALUE\"\"\"",
+    "T { KEY: &{VALUE} }",
+    "KEY\x1b[0K=\x1b(BVALUE b=2",
+    "KEY\u{a0}=\u{a0}VALUE",
 ];
 
 const KEYS: [&str; 20] = [
@@ -184,6 +192,45 @@ fn near_misses_take_no_longer_than_others() {
         "secret_",
         "token-",
         "key=|\n ",
+        "password=&{",
+        "[\"password\",",
+        "(\"password\", ",
+        "name=\"password\" value",
+        "name: password ",
+        "value: x name: password",
+        "password:\n ",
+        "password:\n\n",
+        "password=\"\"\"",
+        "password='''",
+        "Token { ",
+        "Token{\"",
+        "password(",
+        "Password([",
+        "\x1b]",
+        "\x1b]8;;x\x07",
+        "\x1b[0",
+        "a\0",
+        "&quot;",
+        "\u{a0}",
+        "a:b@",
+        "a:b@h:1",
+        "@",
+        "//",
+        "curl -u ",
+        "mysql -p",
+        "hooks.slack.com/",
+        "1:AA",
+        "{user: pass: ",
+        "pass ",
+        "fn login(password: ",
+        "jdbc:oracle:thin:",
+        "basic QTpB",
+        "a/1.2.3.4",
+        "upgrade from 1.2.3.4 ",
+        "authorization=A ",
+        "Token(A(B(C(",
+        "{password,",
+        "token -> ",
     ] {
         let text = piece.repeat(size / piece.len());
         let start = std::time::Instant::now();

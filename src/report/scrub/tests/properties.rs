@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::*;
 
-const PIECES: [&str; 72] = [
+const PIECES: [&str; 94] = [
     "password",
     "token",
     "cookie",
@@ -78,6 +78,28 @@ const PIECES: [&str; 72] = [
     "é",
     "x",
     "Some(",
+    "\x1b[0K",
+    "\x1b(B",
+    "\u{a0}",
+    "：",
+    "&quot;",
+    "a\0b\0",
+    "\"\"\"",
+    "'''",
+    ":\n  ",
+    "name",
+    "value",
+    "(",
+    "&{",
+    "Custom ",
+    "Token { ",
+    "curl -u ",
+    "bob:x@h:1",
+    "pass",
+    "user",
+    "|\n  ",
+    "- ",
+    "x-",
 ];
 
 fn scrubber() -> Scrubber {
@@ -86,7 +108,7 @@ fn scrubber() -> Scrubber {
 
 /// A text made of what the scrubber looks at.
 fn pieces() -> impl Strategy<Value = String> {
-    proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..24)
+    proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..90)
         .prop_map(|pieces| pieces.concat())
 }
 
