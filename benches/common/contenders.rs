@@ -207,7 +207,7 @@ fn start_control(setup: Setup, control: Control) -> Check {
         record();
         let (number, flag): (&[u8], &[u8]) =
             if raw { (&7_u64.to_ne_bytes(), &[1]) } else { (b"7", b"true") };
-        let expected = [SEVENTH_MESSAGE.as_bytes(), number, b"10.0.3.17:7080", flag].concat();
+        let expected = [SEVENTH_MESSAGE.as_bytes(), number, b"db-03-17a:7080", flag].concat();
         let bytes = BUFFER.with_borrow_mut(std::mem::take).into_bytes();
         let right = bytes == expected && SEEN.get() != 0;
         right.then_some(()).ok_or_else(|| format!("the buffer holds {bytes:?}"))
@@ -240,7 +240,7 @@ fn start_fmt(setup: Setup) -> Check {
         let bytes = captured.0.lock().expect("not poisoned");
         let text = String::from_utf8_lossy(&bytes);
         let span = if scene == Scene::Span { "request{id=90210" } else { "" };
-        [SEVENTH_MESSAGE, "shard=7", "peer=\"10.0.3.17:7080\"", "leader=true", span]
+        [SEVENTH_MESSAGE, "shard=7", "peer=\"db-03-17a:7080\"", "leader=true", span]
             .iter()
             .all(|part| text.contains(part))
             .then_some(())
@@ -272,7 +272,7 @@ fn start_lastwords(setup: Setup) -> Check {
         };
         let right = crumb.message.as_deref() == Some(SEVENTH_MESSAGE)
             && data("shard") == 7
-            && data("peer") == "10.0.3.17:7080"
+            && data("peer") == "db-03-17a:7080"
             && data("leader") == true
             && data("span").as_str().unwrap_or("") == span
             && (span != "request" || data("spans")[0]["id"] == 90_210);

@@ -11,7 +11,7 @@ pub const TARGET: &str = "service::raft";
 /// One event: three fields and two format arguments.
 #[inline(never)]
 pub fn event(number: u64) {
-    let peer = black_box("10.0.3.17:7080");
+    let peer = black_box("db-03-17a:7080");
     let term = black_box(41_u64);
     info!(
         target: TARGET,

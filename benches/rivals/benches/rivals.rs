@@ -63,7 +63,7 @@ fn start_sentry(setup: Setup, span_attributes: bool) -> Check {
         let data = |key: &str| crumb.data.get(key).cloned().unwrap_or_default();
         let right = crumb.message.as_deref() == Some(SEVENTH_MESSAGE)
             && data("shard") == 7
-            && data("peer") == "10.0.3.17:7080"
+            && data("peer") == "db-03-17a:7080"
             && data("leader") == true;
         right.then_some(()).ok_or_else(|| format!("the last breadcrumb is {crumb:?}"))
     })
@@ -86,7 +86,7 @@ fn start_flight_recorder(setup: Setup) -> Check {
         };
         let right = event.message == SEVENTH_MESSAGE
             && has("shard", "7")
-            && has("peer", "10.0.3.17:7080")
+            && has("peer", "db-03-17a:7080")
             && has("leader", "true")
             && event.spans.len() == depth;
         right.then_some(()).ok_or_else(|| format!("the last event is {event:?}"))
