@@ -222,9 +222,12 @@ fn two_programs_in_one_tree_keep_theirs_apart() {
 
 #[test]
 fn a_program_that_executes_another_keeps_its_monitor() {
-    // What is still in the pipe when the program takes the region over is no breadcrumb any more.
-    let script = r#"echo "before the exec" >&2; sleep 0.5; exec "$@""#;
-    let outcome = shell(script).argument("main").run();
+    // What is still in the pipe when the program takes the region over is no breadcrumb any more, so
+    // the shell goes on once the monitor has passed its line on.
+    let script = r#"echo "before the exec" >&2; read -r _; exec "$@""#;
+    let mut running = shell(script).argument("main").start();
+    running.wait_for_error_line("before the exec");
+    let outcome = running.finish();
     outcome.exits_with(101);
     let event = outcome.event();
     assert_eq!(event.breadcrumb_messages(), ["before the exec", "the last line"]);

@@ -277,6 +277,15 @@ impl Running {
         });
     }
 
+    /// The same of standard error.
+    pub fn wait_for_error_line(&mut self, line: &str) {
+        self.wait_until(|running| {
+            let ready = running.stderr.text().lines().any(|printed| printed == line);
+            assert!(ready || !running.has_ended(), "it ended without {line:?}\n{running:?}");
+            ready
+        });
+    }
+
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child").is_some()
     }
