@@ -279,7 +279,11 @@ impl Sender {
     /// most `longest`; whether that is so. It releases none.
     pub fn wait(&self, longest: Duration) -> bool {
         let shared = self.here();
-        shared.call(shared.lock());
+        let state = shared.lock();
+        if state.is_settled(Which::Released) {
+            return true;
+        }
+        shared.call(state);
         shared.wait_until_settled(end_of(longest), Which::Released)
     }
 

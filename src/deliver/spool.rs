@@ -242,10 +242,13 @@ impl Spool {
         Ok(entries)
     }
 
-    /// Whether anything waits. What cannot be looked at does not.
+    /// Whether anything waits, by the names alone: it is asked at every start. What cannot be looked at
+    /// does not.
     #[must_use]
     pub fn has_waiting(&self) -> bool {
-        self.waiting().is_ok_and(|entries| !entries.is_empty())
+        let folder = self.folder(State::Waiting).ok().flatten();
+        let names = folder.and_then(|folder| folder.names().ok()).unwrap_or_default();
+        names.iter().any(|name| id_of(name).is_some())
     }
 
     fn open_report(&self, state: State, id: Uuid) -> Result<Option<(File, Entry)>, SpoolError> {
