@@ -183,7 +183,8 @@ impl Report {
         envelope
     }
 
-    /// The bytes of [`envelope`](Self::envelope): what the spool keeps.
+    /// The bytes of [`envelope`](Self::envelope). What a recorder writes is
+    /// [`envelope_scrubbed`](Self::envelope_scrubbed).
     #[must_use]
     pub fn to_envelope_bytes(&self) -> Vec<u8> {
         self.envelope().to_bytes()

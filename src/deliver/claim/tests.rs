@@ -90,7 +90,7 @@ fn a_claim_ends_with_its_holder_and_not_before() {
     spool.publish(id(1), b"x").unwrap();
     let mut holder = start_holder(&spool);
     assert!(spool.claim(id(1)).unwrap().is_none());
-    assert!(!spool.replace(id(1), b"y").unwrap());
+    assert!(!spool.change(id(1), |_| Some(b"y".to_vec())).unwrap());
     // On Unix this is SIGKILL.
     holder.kill().unwrap();
     holder.wait().unwrap();

@@ -176,17 +176,17 @@ fn a_verdict_without_report_goes_in_time() {
 #[test]
 fn a_report_is_replaced_only_while_it_waits_for_nobody() {
     let (_root, spool) = spool(ROOM);
-    assert!(!spool.replace(id(1), b"second").unwrap());
+    assert!(!spool.change(id(1), |_| Some(b"second".to_vec())).unwrap());
     spool.publish(id(1), b"first").unwrap();
     spool.sync(id(1)).unwrap();
     let claim = spool.claim(id(1)).unwrap().unwrap();
-    assert!(!spool.replace(id(1), b"second").unwrap());
+    assert!(!spool.change(id(1), |_| Some(b"second".to_vec())).unwrap());
     assert_eq!(spool.read(id(1)).unwrap(), b"first");
     drop(claim);
-    assert!(spool.replace(id(1), b"second").unwrap());
+    assert!(spool.change(id(1), |_| Some(b"second".to_vec())).unwrap());
     assert_eq!(spool.read(id(1)).unwrap(), b"second");
     spool.mark_sent(id(1)).unwrap();
-    assert!(!spool.replace(id(1), b"third").unwrap());
+    assert!(!spool.change(id(1), |_| Some(b"third".to_vec())).unwrap());
     assert!(spool.sync(id(1)).is_err());
 }
 

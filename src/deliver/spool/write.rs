@@ -80,22 +80,13 @@ impl Spool {
         }
     }
 
-    /// Writes a report in place of one of the same id, if that still waits and nobody is sending it;
-    /// `false`, and nothing is written, if not.
+    /// Writes in place of a report what `change` makes of its bytes, if it still waits and nobody is
+    /// sending it; with `None` it stays. Nobody else changes the report between. `false` if nothing was
+    /// written.
     ///
     /// # Errors
     ///
-    /// As [`publish`](Self::publish), and what keeps it from being claimed.
-    pub fn replace(&self, id: Uuid, bytes: &[u8]) -> Result<bool, SpoolError> {
-        self.change(id, |_| Some(bytes.to_vec()))
-    }
-
-    /// The same with what `change` makes of the bytes that are there; with `None` they stay. Nobody else
-    /// changes the report between.
-    ///
-    /// # Errors
-    ///
-    /// As [`replace`](Self::replace), and what keeps it from being read.
+    /// As [`publish`](Self::publish), and what keeps it from being claimed or read.
     pub fn change(
         &self,
         id: Uuid,

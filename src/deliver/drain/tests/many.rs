@@ -125,7 +125,7 @@ fn a_report_is_not_replaced_while_it_is_sent() {
     struct Replacer<'a>(&'a Spool);
     impl Courier for Replacer<'_> {
         fn post(&self, _: &Dsn, _: &[u8], _: Duration) -> Result<Answer, NotAnswered> {
-            assert!(!self.0.replace(id(1), b"amended").unwrap());
+            assert!(!self.0.change(id(1), |_| Some(b"amended".to_vec())).unwrap());
             // Nothing but the claim is held: others can be sent, and the journal can be read.
             #[cfg(target_os = "linux")]
             assert!(self.0.claim(id(2)).unwrap().is_some());
