@@ -197,6 +197,7 @@ fn scene(crash: SystemTime) -> Scene {
             server_name: Some("host-1".to_owned()),
             usage: Usage::default(),
             executable_sha256: None,
+            cgroup: None,
             ending: None,
         },
         durable: false,

@@ -3,7 +3,8 @@
 //! `hook` writes what a panicking thread knows into the region; `panic` makes crashes of what it
 //! wrote, with `stack` (symbolication, and what to cut), `rust_names` (names to group by) and
 //! `in_app` (whose code it is). `stderr` finds crashes in what a program prints, one file per
-//! runtime; `error` takes what a program captures itself; `signal` knows signals by name.
+//! runtime; `error` takes what a program captures itself; `exit` knows what an exit
+//! status says alone, with `oom` (the kernel's OOM killer) and `rlimits`; `signal` knows signals by name.
 
 #[cfg(target_os = "linux")]
 mod c_library;
@@ -12,7 +13,9 @@ mod error;
 pub mod exit;
 pub(crate) mod hook;
 mod in_app;
+pub mod oom;
 mod panic;
+mod rlimits;
 pub mod rust_names;
 pub mod signal;
 mod stack;
@@ -25,4 +28,5 @@ pub use crash::{
 pub use error::captured;
 pub use in_app::OwnCrates;
 pub use panic::{Family, families};
+pub use rlimits::ResourceLimits;
 pub(crate) use stack::learn_from_install;

@@ -273,6 +273,7 @@ impl Publisher {
                 usage,
                 ending: None,
                 executable_sha256: self.checksum.get(),
+                cgroup: None,
             },
             durable: region.path().is_some(),
             ambient: Ambient::default(),

@@ -195,6 +195,10 @@ fn process(scene: &Scene) -> BTreeMap<String, Value> {
     put(&mut map, "started", process.started.and_then(rfc3339).map(Value::from));
     put(&mut map, "uptime_seconds", uptime.map(seconds));
     put(&mut map, "peak_memory_bytes", process.usage.peak_memory.map(Value::from));
+    let cgroup = process.cgroup.unwrap_or_default();
+    put(&mut map, "memory_limit_bytes", cgroup.limit.map(Value::from));
+    put(&mut map, "memory_peak_bytes", cgroup.peak.map(Value::from));
+    put(&mut map, "oom_kills_since_start", cgroup.oom_kills_since_start.map(Value::from));
     put(&mut map, "executable", process.executable.as_deref().map(text));
     put(&mut map, "executable_sha256", process.executable_sha256.as_deref().map(text));
     map.extend(process.ending.map(ending));

@@ -36,7 +36,7 @@ pub use context::Usage;
 pub(crate) use envelope::rfc3339;
 pub use envelope::{Attachment, Envelope, EnvelopeError, Item, dsn_text};
 pub(crate) use limits::EVENT_BYTES;
-pub use scene::{Ambient, Place, ProcessInfo, Scene};
+pub use scene::{Ambient, CgroupMemory, Place, ProcessInfo, Scene};
 pub use scrub::{Scrubber, scrub_breadcrumbs, scrub_tags};
 use thread::Lacking;
 

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use sentry::protocol::{Context, Event, Request, TraceContext, User, Value};
 
 use super::context::Usage;
+use crate::detect::oom::OomCounters;
 use crate::detect::{Crash, Ending};
 use crate::record::{Breadcrumb, Losses};
 
@@ -129,8 +130,35 @@ pub struct ProcessInfo {
     pub server_name: Option<String>,
     /// Its memory, measured before the report itself took any.
     pub usage: Usage,
+    /// The memory of its cgroup, where that is known.
+    pub cgroup: Option<CgroupMemory>,
     /// SHA-256 of the executable in hexadecimal digits, where it is known.
     pub executable_sha256: Option<String>,
     /// How it ended, where this crash is what it ended of and its end is known.
     pub ending: Option<Ending>,
+}
+
+/// The memory of a process's cgroup.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CgroupMemory {
+    /// The most bytes it may use, by its own limit or that of a cgroup above it.
+    pub limit: Option<u64>,
+    /// The most bytes it ever used.
+    pub peak: Option<u64>,
+    /// How many of its processes the kernel's OOM killer took since the process started; `None` where
+    /// the count at its start is not known.
+    pub oom_kills_since_start: Option<u64>,
+}
+
+impl CgroupMemory {
+    /// The memory of a cgroup by its counters: those of the process's end, and the number of OOM kills
+    /// that was counted at its start.
+    #[must_use]
+    pub fn new(now: &OomCounters, kills_at_start: Option<u64>) -> CgroupMemory {
+        CgroupMemory {
+            limit: now.limit,
+            peak: now.peak,
+            oom_kills_since_start: kills_at_start.map(|start| now.oom_kills.saturating_sub(start)),
+        }
+    }
 }

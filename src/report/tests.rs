@@ -109,6 +109,7 @@ pub(super) fn scene() -> Scene {
             server_name: Some("host-1".to_owned()),
             usage: Usage { peak_memory: Some(3 << 20), memory: Some(2 << 20) },
             executable_sha256: None,
+            cgroup: None,
             ending: None,
         },
         durable: true,
@@ -381,6 +382,7 @@ prop_compose! {
                 server_name,
                 usage: Usage::of_this_process(),
                 executable_sha256: None,
+                cgroup: None,
                 ending: None,
             },
             ..base

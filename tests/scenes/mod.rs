@@ -168,6 +168,7 @@ pub fn plain() -> Scene {
             server_name: Some("host-1".to_owned()),
             usage: Usage::of_this_process(),
             executable_sha256: None,
+            cgroup: None,
             ending: None,
         },
         durable: true,

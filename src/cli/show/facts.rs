@@ -59,12 +59,18 @@ fn version(event: &Event) -> Fact {
 type Words = fn(&Value) -> String;
 
 /// What of the process is told first, in this order and in these words.
-const PROCESS: [(&str, Words); 4] = [
+const PROCESS: [(&str, Words); 6] = [
     ("executable", plain),
     ("pid", |pid| format!("pid {}", plain(pid))),
     ("uptime_seconds", |up| format!("up {}", clock::span(up.as_f64().unwrap_or_default()))),
     ("peak_memory_bytes", |peak| {
         format!("peak memory {}", bytes(peak.as_u64().unwrap_or_default()))
+    }),
+    ("memory_limit_bytes", |limit| {
+        format!("cgroup limit {}", bytes(limit.as_u64().unwrap_or_default()))
+    }),
+    ("memory_peak_bytes", |peak| {
+        format!("cgroup peak {}", bytes(peak.as_u64().unwrap_or_default()))
     }),
 ];
 

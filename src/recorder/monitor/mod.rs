@@ -239,6 +239,7 @@ impl Monitor {
                 usage: Usage::of_process(self.identity.pid),
                 ending: None,
                 executable_sha256: self.checksum.get(),
+                cgroup: None,
             },
             durable: self.region.path().is_some(),
             ambient: Ambient::default(),
