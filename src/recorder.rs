@@ -19,6 +19,7 @@ pub(crate) mod monitor;
 mod publish;
 mod reporter;
 mod seal;
+mod sessions;
 mod sink;
 mod state_dir;
 mod tags_file;

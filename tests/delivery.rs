@@ -15,6 +15,8 @@ mod disk;
 mod ends;
 #[path = "delivery/limits.rs"]
 mod limits;
+#[path = "delivery/sessions.rs"]
+mod sessions;
 #[path = "delivery/silence.rs"]
 mod silence;
 #[path = "delivery/switch.rs"]

@@ -127,7 +127,7 @@ fn what_and_where(event: &Event, indent: usize, columns: Option<usize>) -> Line 
 pub fn state_role(state: State) -> Role {
     match state {
         State::Sent => Role::Quiet,
-        State::Waiting | State::Limited => Role::Warning,
+        State::Waiting | State::Limited | State::Session => Role::Warning,
         State::Rejected => Role::Error,
     }
 }

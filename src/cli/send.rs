@@ -2,7 +2,7 @@
 //!
 //! It says of each report what became of it. A report goes to the DSN that its program had; one that
 //! names none goes to the configured DSN, and with `--dsn` every one goes there. One that was recorded with sending switched off, or was
-//! refused, goes only if it is named.
+//! refused, goes only if it is named. Sessions that wait go after the reports, unless some are named.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -115,9 +115,9 @@ fn trouble(drained: Drained) -> Result<(), Error> {
 /// Whether a report is where it should be.
 fn is_well(fate: &Fate) -> bool {
     match fate {
-        Fate::Sent | Fate::SentBefore | Fate::Limited => true,
+        Fate::Sent | Fate::SentBefore | Fate::Limited | Fate::SessionSent => true,
         Fate::Kept(kept) => matches!(kept, Kept::Local | Kept::BeingSent),
-        Fate::Rejected { .. } => false,
+        Fate::Rejected { .. } | Fate::SessionRefused { .. } => false,
     }
 }
 
@@ -130,9 +130,9 @@ fn tell(
 ) -> Result<(), Error> {
     let id = id.simple().to_string();
     let (state, role) = match fate {
-        Fate::Sent | Fate::SentBefore => ("sent", Role::Plain),
+        Fate::Sent | Fate::SentBefore | Fate::SessionSent => ("sent", Role::Plain),
         Fate::Limited => ("limited", Role::Warning),
-        Fate::Rejected { .. } => ("rejected", Role::Error),
+        Fate::Rejected { .. } | Fate::SessionRefused { .. } => ("rejected", Role::Error),
         Fate::Kept(_) => ("waiting", Role::Warning),
     };
     if as_json {

@@ -12,10 +12,14 @@
 //! A report that waits although one of its id was sent (published again by somebody who did not see
 //! the other) is not sent again: servers keep the first of an id, or count both. It takes the place of
 //! the sent one.
+//!
+//! Sessions that go with no report are sent after the reports, under a limit of their own, and are kept
+//! by nobody afterwards.
 
 mod fate;
 mod order;
 mod sending;
+mod session;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -23,10 +27,10 @@ use std::time::{Duration, Instant, SystemTime};
 use sentry::types::{Dsn, Uuid};
 
 use super::claim::Claim;
-use super::journal::{self, Hindrance, Millis, millis, system_time};
+use super::journal::{self, ERROR, Hindrance, Millis, millis, system_time};
 use super::spool::{Entry, Spool, State};
 use super::{Answer, Courier, NotAnswered, SpoolError, Stage};
-use crate::report::Envelope;
+use crate::report::{Envelope, SESSION};
 
 pub use fate::{Drained, Fate, Kept};
 pub use order::Order;
@@ -73,8 +77,8 @@ pub fn explain(spool: &Spool, fallback: Option<&Dsn>, tell: &mut dyn FnMut(Uuid,
     };
     let mut drain = Drain::new(spool, &Nobody, &order, &SystemTime::now, &|| 0);
     for entry in spool.waiting().unwrap_or_default() {
-        let header = drain.wanted_header(entry.id);
-        let target = header.and_then(|header| drain.target(entry.id, entry.modified, &header));
+        let header = drain.wanted_header(&entry);
+        let target = header.and_then(|header| drain.target(&entry, &header));
         match target.and_then(|target| drain.look_for_hindrance(&target)) {
             Ok(()) => tell(entry.id, None),
             Err(Some(kept)) => tell(entry.id, Some(kept)),
@@ -92,15 +96,18 @@ struct Drain<'a> {
     random: &'a dyn Fn() -> u32,
     /// Whether the last report was sent, or tried to be.
     posted: bool,
-    /// Destinations that are left alone for the rest of this drain.
-    stopped: HashMap<String, Kept>,
+    /// Destinations that are left alone for the rest of this drain, with what.
+    stopped: HashMap<(String, &'static str), Kept>,
     drained: Drained,
 }
 
-/// Where a report goes.
+/// Where a report or a session goes.
 struct Target {
     dsn: Dsn,
     key: String,
+    state: State,
+    /// What limits it.
+    category: &'static str,
 }
 
 /// What a step yields, or why the report is kept; `None` where there is nothing to say of it.
@@ -123,13 +130,20 @@ impl<'a> Drain<'a> {
             // What cannot be moved stays where it is, and is not among those that wait.
             let _ = self.spool.requeue(*id);
         }
-        let entries = match self.spool.waiting() {
-            Ok(entries) => entries,
-            Err(error) => {
-                self.drained.trouble = Some(error);
-                return self.drained;
+        // Sessions second: a report that is set aside leaves its own behind.
+        for list in [Spool::waiting, Spool::sessions] {
+            match list(self.spool) {
+                Ok(entries) => self.run_those(entries, tell),
+                Err(error) => {
+                    self.drained.trouble = Some(error);
+                    break;
+                }
             }
-        };
+        }
+        self.drained
+    }
+
+    fn run_those(&mut self, entries: Vec<Entry>, tell: &mut dyn FnMut(Uuid, &Fate)) {
         for entry in entries {
             if std::mem::take(&mut self.posted) && !self.order.pause.is_zero() {
                 std::thread::sleep(self.order.pause);
@@ -145,38 +159,41 @@ impl<'a> Drain<'a> {
             }
             tell(entry.id, &fate);
         }
-        self.drained
     }
 
-    /// Everything that happens to one report.
+    /// Everything that happens to one report or session.
     fn attempt(&mut self, entry: &Entry) -> Step<Fate> {
         let id = entry.id;
-        let header = self.wanted_header(id)?;
-        let target = self.target(id, entry.modified, &header)?;
+        let header = self.wanted_header(entry)?;
+        let target = self.target(entry, &header)?;
         self.look_for_hindrance(&target)?;
         self.time_left()?;
         let claim = self.claim(id)?;
         // Only now nobody else sends or replaces it.
-        let (bytes, entry) = match self.spool.read_waiting(id) {
+        let (bytes, entry) = match self.spool.read_in(entry.state, id) {
             Ok(Some(read)) => read,
             Ok(None) => return Err(None),
             Err(error) => return Err(Some(unreadable(&error))),
         };
-        if self.spool.holds(State::Sent, id) {
+        if entry.state == State::Waiting && self.spool.holds(State::Sent, id) {
             return self.file_with_sent(id);
         }
         let envelope = Envelope::parse(&bytes).map_err(|error| Some(unreadable(&error)))?;
-        let again = self.target(id, entry.modified, &envelope)?;
+        let again = self.target(&entry, &envelope)?;
         if again.key != target.key {
             // It was replaced by one for somebody else, who may be stopped or not wanted.
             return Err(Some(Kept::Young { ready_in: self.order.hold }));
         }
-        self.send(&claim, &target, &envelope)
+        match entry.state {
+            State::Session => self.send_session(&claim, &target, &envelope),
+            _ => self.send(&claim, &target, &envelope),
+        }
     }
 
-    /// The envelope's header, as an envelope without items, of a report that is wanted.
-    fn wanted_header(&self, id: Uuid) -> Step<Envelope> {
-        let read = self.spool.read_header(id);
+    /// The envelope's header, as an envelope without items, of one that is wanted.
+    fn wanted_header(&self, entry: &Entry) -> Step<Envelope> {
+        let id = entry.id;
+        let read = self.spool.read_header(entry.state, id);
         let line = match read {
             Ok(None) => return Err(None),
             Ok(Some(line)) => Ok(line),
@@ -190,9 +207,12 @@ impl<'a> Drain<'a> {
         header.map_err(Some)
     }
 
-    /// Where a report is to go, if it may leave at all.
-    fn target(&self, id: Uuid, modified: SystemTime, header: &Envelope) -> Step<Target> {
+    /// Where a report or a session is to go, if it may leave at all.
+    fn target(&self, entry: &Entry, header: &Envelope) -> Step<Target> {
+        let (id, is_session) = (entry.id, entry.state == State::Session);
         let why = match header.event_id() {
+            Some(_) if is_session => Some("a session names an event"),
+            None if is_session => None,
             Some(named) if named == id => None,
             Some(_) => Some("its event has another id than its file"),
             None => Some("its header names no event"),
@@ -212,31 +232,33 @@ impl<'a> Drain<'a> {
             }
             (None, None) => self.order.fallback.cloned().ok_or(Some(Kept::NoDestination))?,
         };
-        // A time in the future has no age: such a file is old.
-        let hold = self.order.hold;
-        let age = (self.clock)().duration_since(modified).unwrap_or(hold);
+        // A time in the future has no age: such a file is old. A session is never corrected.
+        let hold = if is_session { Duration::ZERO } else { self.order.hold };
+        let age = (self.clock)().duration_since(entry.modified).unwrap_or(hold);
         if age < hold && !(self.order.ready)(id) {
             return Err(Some(Kept::Young { ready_in: hold - age }));
         }
-        Ok(Target { key: journal::key(&dsn), dsn })
+        let category = if is_session { SESSION } else { ERROR };
+        Ok(Target { key: journal::key(&dsn), dsn, state: entry.state, category })
     }
 
     /// Whether its server is to be left alone.
     fn look_for_hindrance(&mut self, target: &Target) -> Step<()> {
-        if let Some(kept) = self.stopped.get(&target.key) {
+        if let Some(kept) = self.stopped.get(&(target.key.clone(), target.category)) {
             return Err(Some(kept.clone()));
         }
         let now = self.now();
         let journal = self.spool.journal(now);
         let destination = journal.destination(&target.key);
         let on_request = self.order.on_request;
-        match destination.and_then(|known| known.hindrance(now, on_request)) {
+        match destination.and_then(|known| known.hindrance(now, target.category, on_request)) {
             Some(hindrance) => Err(Some(self.stop(target, hindrance))),
             None => Ok(()),
         }
     }
 
-    /// Leaves a destination alone for the rest of this drain; why its reports are kept.
+    /// Leaves a destination alone for the rest of this drain, with what such a limit is about; why that is
+    /// kept.
     fn stop(&mut self, target: &Target, hindrance: Hindrance) -> Kept {
         let (until, kept) = match hindrance {
             Hindrance::RateLimited { until } => {
@@ -248,7 +270,13 @@ impl<'a> Drain<'a> {
             }
         };
         self.drained.try_again_in(Duration::from_millis(until.saturating_sub(self.now())));
-        self.stopped.insert(target.key.clone(), kept.clone());
+        let categories: &[&'static str] = match kept {
+            Kept::RateLimited { .. } => &[target.category],
+            _ => &[ERROR, SESSION],
+        };
+        for category in categories {
+            self.stopped.insert((target.key.clone(), category), kept.clone());
+        }
         kept
     }
 

@@ -22,10 +22,14 @@ use sha2::{Digest, Sha256};
 use super::folder::Folder;
 use super::lock::Place;
 use super::spool::{Pruned, Spool, State, write_as};
+use crate::report::SESSION;
 
 pub use destination::{Destination, Discarded, Hindrance, client_report};
 pub use kinds::{Kinds, kind};
 pub use span::{Millis, millis, system_time};
+
+/// The category of events in limits and counts.
+pub const ERROR: &str = "error";
 
 /// Its file.
 const FILE: &str = "delivery.json";
@@ -123,16 +127,17 @@ impl Spool {
         result
     }
 
-    /// Counts reports that went from the spool before they were sent, for the next client report to
-    /// their destination; `fallback` is that of reports which named none. Those that were rejected or
-    /// limited have been counted.
+    /// Counts reports and sessions that went from the spool before they were sent, for the next client
+    /// report to their destination; `fallback` is that of those which named none. Reports that were
+    /// rejected or limited have been counted.
     pub fn count_pruned(&self, pruned: &[Pruned], fallback: Option<&Dsn>) {
-        let mut counts = BTreeMap::<String, u64>::new();
-        for lost in pruned.iter().filter(|lost| lost.entry.state == State::Waiting) {
+        let mut counts = BTreeMap::<(String, &str), u64>::new();
+        for lost in pruned.iter().filter(|lost| lost.entry.state.waits()) {
             let named = lost.dsn.as_ref().map(|dsn| dsn.parse::<Dsn>().ok());
-            let dsn = named.as_ref().map_or(fallback, Option::as_ref);
-            if let Some(dsn) = dsn {
-                *counts.entry(key(dsn)).or_default() += 1;
+            let Some(dsn) = named.as_ref().map_or(fallback, Option::as_ref) else { continue };
+            let error = (lost.entry.state == State::Waiting).then_some(ERROR);
+            for category in error.into_iter().chain(lost.session.then_some(SESSION)) {
+                *counts.entry((key(dsn), category)).or_default() += 1;
             }
         }
         if counts.is_empty() {
@@ -140,8 +145,8 @@ impl Spool {
         }
         let now = millis(std::time::SystemTime::now());
         self.change_journal(now, |journal| {
-            for (key, count) in &counts {
-                journal.destination_mut(key, now).discard("cache_overflow", "error", *count);
+            for ((key, category), count) in &counts {
+                journal.destination_mut(key, now).discard("cache_overflow", category, *count);
             }
         });
     }
@@ -151,7 +156,7 @@ impl Spool {
     pub fn count_discarded(&self, dsn: &Dsn, reason: &str) {
         let now = millis(std::time::SystemTime::now());
         self.change_journal(now, |journal| {
-            journal.destination_mut(&key(dsn), now).discard(reason, "error", 1);
+            journal.destination_mut(&key(dsn), now).discard(reason, ERROR, 1);
         });
     }
 

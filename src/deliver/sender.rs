@@ -126,6 +126,7 @@ enum Stage {
 struct Said {
     wrong_dsn: bool,
     refused: bool,
+    refused_session: bool,
 }
 
 impl Sender {

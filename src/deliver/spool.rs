@@ -10,6 +10,7 @@
 //! DIR/rejected/ID.envelope   one that the server refused
 //! DIR/rejected/ID.json       what the server said of it: a Verdict
 //! DIR/limited/ID.envelope    one that was not sent because too many of its kind were
+//! DIR/sessions/SID.envelope  a session that has not been sent, and goes with no report
 //! DIR/waiting/.ID.PID.N.tmp  one that is being written
 //! DIR/lock                   where the claims are: see `claim.rs`
 //! DIR/delivery.json          what is known of the servers: see `journal.rs`
@@ -20,7 +21,7 @@
 //! never opened.
 //!
 //! The spool is bounded: after a publication the oldest sent reports go until all files together
-//! are within the limit, then the oldest limited, rejected and waiting ones. The report just
+//! are within the limit, then the oldest sessions, then limited, rejected and waiting reports. The report just
 //! published stays, even if it alone exceeds the limit. With a limit of 0 nothing is written, and
 //! [`Spool::publish`] says so by [`SpoolError::KeepsNothing`].
 //!
@@ -76,6 +77,9 @@ pub enum State {
     Rejected,
     /// It was not sent, because too many of its kind were.
     Limited,
+    /// It is no report but a session, which waits to be sent. It is removed when it was: nobody reads it
+    /// afterwards.
+    Session,
 }
 
 /// A report in the spool.
@@ -94,7 +98,7 @@ pub struct Entry {
 }
 
 impl State {
-    /// A report is looked for in this order: whoever moves one from the first to another between two
+    /// Every state of a report. One is looked for in this order: whoever moves one from the first to another between two
     /// looks is not missed.
     const ALL: [State; 4] = [State::Waiting, State::Sent, State::Rejected, State::Limited];
 
@@ -106,6 +110,7 @@ impl State {
             State::Sent => "sent",
             State::Rejected => "rejected",
             State::Limited => "limited",
+            State::Session => "sessions",
         }
     }
 
@@ -116,6 +121,7 @@ impl State {
             State::Rejected => 1,
             State::Limited => 2,
             State::Waiting => 3,
+            State::Session => 4,
         }
     }
 
@@ -138,7 +144,7 @@ impl Spool {
         let spool = Spool { dir: dir.to_owned(), limit, creates: limit > 0 };
         if spool.creates {
             Folder::open_private(dir)?;
-            for state in State::ALL {
+            for state in State::ALL.into_iter().chain([State::Session]) {
                 if state.is_made_at_once() || spool.folder(state)?.is_some() {
                     Folder::open_private(&spool.path(state))?;
                 }
@@ -157,7 +163,7 @@ impl Spool {
     pub fn open_existing(dir: &Path) -> Result<Spool, SpoolError> {
         let spool = Spool { dir: dir.to_owned(), limit: u64::MAX, creates: false };
         Folder::open(dir)?;
-        for state in State::ALL {
+        for state in State::ALL.into_iter().chain([State::Session]) {
             spool.folder(state)?;
         }
         Ok(spool)
@@ -179,6 +185,11 @@ impl Spool {
     #[must_use]
     pub fn is_waiting(&self, id: Uuid) -> bool {
         self.holds(State::Waiting, id)
+    }
+
+    /// Whether a report or a session of this id is still to be sent.
+    pub(super) fn is_to_be_sent(&self, id: Uuid) -> bool {
+        self.is_waiting(id) || self.holds(State::Session, id)
     }
 
     pub(super) fn holds(&self, state: State, id: Uuid) -> bool {
@@ -217,16 +228,24 @@ impl Spool {
         Err(SpoolError::NotFound { id })
     }
 
-    /// As [`read`](Self::read), of a report that waits; `None` if it does not.
-    pub(super) fn read_waiting(&self, id: Uuid) -> Result<Option<(Vec<u8>, Entry)>, SpoolError> {
-        let Some((file, entry)) = self.open_report(State::Waiting, id)? else { return Ok(None) };
+    /// As [`read`](Self::read), of what is in this state; `None` if it is not.
+    pub(super) fn read_in(
+        &self,
+        state: State,
+        id: Uuid,
+    ) -> Result<Option<(Vec<u8>, Entry)>, SpoolError> {
+        let Some((file, entry)) = self.open_report(state, id)? else { return Ok(None) };
         Ok(Some((read_whole((file, entry.clone()))?, entry)))
     }
 
-    /// The first line of a report that waits, or its beginning if it is longer than any header;
-    /// `None` if it does not wait.
-    pub(super) fn read_header(&self, id: Uuid) -> Result<Option<Vec<u8>>, SpoolError> {
-        let Some((file, entry)) = self.open_report(State::Waiting, id)? else { return Ok(None) };
+    /// The first line of what is in this state, or its beginning if it is longer than any header;
+    /// `None` if it is not.
+    pub(super) fn read_header(
+        &self,
+        state: State,
+        id: Uuid,
+    ) -> Result<Option<Vec<u8>>, SpoolError> {
+        let Some((file, entry)) = self.open_report(state, id)? else { return Ok(None) };
         let mut line = Vec::new();
         match BufReader::new(file.take(LONGEST_HEADER)).read_until(b'\n', &mut line) {
             Ok(_) => Ok(Some(line)),
@@ -236,8 +255,17 @@ impl Spool {
 
     /// The reports that wait, the oldest first.
     pub(super) fn waiting(&self) -> Result<Vec<Entry>, SpoolError> {
+        self.oldest_first(State::Waiting)
+    }
+
+    /// The sessions that wait, the oldest first.
+    pub(super) fn sessions(&self) -> Result<Vec<Entry>, SpoolError> {
+        self.oldest_first(State::Session)
+    }
+
+    fn oldest_first(&self, state: State) -> Result<Vec<Entry>, SpoolError> {
         let mut entries = Vec::new();
-        self.files_of(State::Waiting, &mut entries)?;
+        self.files_of(state, &mut entries)?;
         entries.sort_by_key(|entry| (entry.modified, entry.id));
         Ok(entries)
     }
@@ -246,9 +274,11 @@ impl Spool {
     /// does not.
     #[must_use]
     pub fn has_waiting(&self) -> bool {
-        let folder = self.folder(State::Waiting).ok().flatten();
-        let names = folder.and_then(|folder| folder.names().ok()).unwrap_or_default();
-        names.iter().any(|name| id_of(name).is_some())
+        [State::Waiting, State::Session].into_iter().any(|state| {
+            let folder = self.folder(state).ok().flatten();
+            let names = folder.and_then(|folder| folder.names().ok()).unwrap_or_default();
+            names.iter().any(|name| id_of(name).is_some())
+        })
     }
 
     fn open_report(&self, state: State, id: Uuid) -> Result<Option<(File, Entry)>, SpoolError> {

@@ -75,17 +75,17 @@ impl Sink {
 
     /// Writes a report in place of one of the same id that still waits; whether it did. One that is
     /// just being sent stays as it is. What somebody else attached to it (a monitor the end of standard
-    /// error) stays attached.
+    /// error, or a session) stays attached.
     pub(super) fn replace(&self, report: &Sealed) -> bool {
-        let with_attachments = |before: Vec<u8>| {
+        let with_companions = |before: Vec<u8>| {
             let parsed = Envelope::parse(&before).ok().zip(Envelope::parse(&report.bytes).ok());
             let Some((before, mut now)) = parsed else { return Some(report.bytes.clone()) };
-            now.keep_attachments_of(before);
+            now.keep_companions_of(before);
             Some(now.to_bytes())
         };
         match self {
             Sink::Spool(spool, limit) if *limit > 0 => {
-                spool.change(report.id, with_attachments).unwrap_or(false)
+                spool.change(report.id, with_companions).unwrap_or(false)
             }
             Sink::Memory(_) => self.write(report).is_ok(),
             Sink::Spool(..) | Sink::Nothing => false,
@@ -144,15 +144,24 @@ impl Sink {
         }
     }
 
-    /// Changes a report that another process made and that was not sent yet. One that cannot be read
+    /// Changes a report, whoever made it, that was not sent yet; whether it did. One that cannot be read
     /// or written stays as it is.
-    pub(super) fn amend(&self, id: Uuid, change: impl FnOnce(&mut Envelope)) {
-        let Sink::Spool(spool, _) = self else { return };
-        let _ = spool.change(id, |bytes| {
+    pub(super) fn amend(&self, id: Uuid, change: impl FnOnce(&mut Envelope)) -> bool {
+        let Sink::Spool(spool, _) = self else { return false };
+        let changed = spool.change(id, |bytes| {
             let mut envelope = Envelope::parse(&bytes).ok()?;
             change(&mut envelope);
             Some(envelope.to_bytes())
         });
+        changed.unwrap_or(false)
+    }
+
+    /// Writes a session that goes with no report; the spool that took it, if one did.
+    pub(super) fn publish_session(&self, sid: Uuid, bytes: &[u8]) -> Option<&Spool> {
+        let Sink::Spool(spool, _) = self else { return None };
+        let pruned = spool.publish_session(sid, bytes).ok()?;
+        spool.count_pruned(&pruned, None);
+        Some(spool)
     }
 
     /// The events kept in memory.

@@ -8,7 +8,7 @@
 //! proportion to the file and not to what it announces, and its errors say which item is wrong and why. Unknown headers and
 //! items are kept as they are, so that a newer version's files pass through.
 //!
-//! Not offered: typed items, compression.
+//! Not offered: typed items (but events, attachments and sessions), compression.
 
 mod error;
 
@@ -20,12 +20,16 @@ use serde_json::{Map, Value};
 pub use error::EnvelopeError;
 
 use super::mend;
+use super::session::{SESSION, Session};
 
 /// What the header says to us alone. It is never sent.
 const PRIVATE: &str = "lastwords";
 
 /// In it: the report stays on this machine.
 const LOCAL: &str = "local";
+
+/// In it: a session goes with the report, which is told by the first line alone.
+const HAS_SESSION: &str = "session";
 
 /// Data sent beside an event, such as the end of a program's stderr.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,17 +91,22 @@ impl Envelope {
     /// Says whether it stays on this machine unless a person asks for it, because it was recorded
     /// with sending switched off.
     pub fn set_local(&mut self, local: bool) {
+        self.mark(LOCAL, local);
+    }
+
+    /// Sets a mark in what the header says to us alone, or takes it away.
+    fn mark(&mut self, name: &str, is_set: bool) {
         if !self.header.get(PRIVATE).is_some_and(Value::is_object) {
             self.header.remove(PRIVATE);
         }
-        if !local && !self.header.contains_key(PRIVATE) {
+        if !is_set && !self.header.contains_key(PRIVATE) {
             return;
         }
         let ours = self.header.entry(PRIVATE).or_insert_with(|| Value::Object(Map::new()));
         let Some(ours) = ours.as_object_mut() else { return };
-        match local {
-            true => ours.insert(LOCAL.to_owned(), Value::from(true)),
-            false => ours.remove(LOCAL),
+        match is_set {
+            true => ours.insert(name.to_owned(), Value::from(true)),
+            false => ours.remove(name),
         };
         if ours.is_empty() {
             self.header.remove(PRIVATE);
@@ -153,14 +162,66 @@ impl Envelope {
         self.push_attachment(attachment);
     }
 
-    /// Keeps the attachments of an earlier version of it, those whose name it has none of.
-    pub fn keep_attachments_of(&mut self, earlier: Envelope) {
-        for item in earlier.items.into_iter().filter(|item| item.ty() == "attachment") {
-            let has = |own: &Item| own.ty() == "attachment" && own.filename() == item.filename();
-            if !self.items.iter().any(has) {
+    /// An envelope with a session and nothing else, which is about no event.
+    #[must_use]
+    pub fn of_session(session: &Session) -> Envelope {
+        let mut envelope = Envelope { header: Map::new(), items: Vec::new() };
+        envelope.set_session(session);
+        envelope
+    }
+
+    /// Adds a session, in the place of an earlier one.
+    pub fn set_session(&mut self, session: &Session) {
+        self.items.retain(|item| item.ty() != SESSION);
+        self.items.push(session.to_item());
+        self.mark(HAS_SESSION, true);
+    }
+
+    /// Takes its session out.
+    pub fn forget_session(&mut self) {
+        self.items.retain(|item| item.ty() != SESSION);
+        self.mark(HAS_SESSION, false);
+    }
+
+    /// Whether its header says that a session goes with it.
+    #[must_use]
+    pub fn says_session(&self) -> bool {
+        let ours = self.header.get(PRIVATE).and_then(Value::as_object);
+        ours.is_some_and(|ours| ours.get(HAS_SESSION) == Some(&Value::Bool(true)))
+    }
+
+    /// Its session alone, for the same destination, with the session's id; `None` where it has none that
+    /// says its id.
+    #[must_use]
+    pub fn session_alone(&self) -> Option<(Uuid, Envelope)> {
+        let item = self.items.iter().find(|item| item.ty() == SESSION)?;
+        let session: Map<String, Value> = serde_json::from_slice(&item.payload).ok()?;
+        let sid = Uuid::parse_str(session.get("sid")?.as_str()?).ok()?;
+        let mut header = self.header.clone();
+        header.remove("event_id");
+        Some((sid, Envelope { header, items: vec![item.clone()] }))
+    }
+
+    /// Keeps what went with an earlier version of it: the attachments whose name it has none of, and the
+    /// session if it has none.
+    pub fn keep_companions_of(&mut self, earlier: Envelope) {
+        for item in earlier.items {
+            let has = |own: &Item| own.ty() == item.ty() && own.filename() == item.filename();
+            let is_companion = ["attachment", SESSION].contains(&item.ty());
+            if is_companion && !self.items.iter().any(has) {
+                let is_session = item.ty() == SESSION;
                 self.items.push(item);
+                if is_session {
+                    self.mark(HAS_SESSION, true);
+                }
             }
         }
+    }
+
+    /// Whether it has an item of a type.
+    #[must_use]
+    pub fn has(&self, ty: &str) -> bool {
+        self.items.iter().any(|item| item.ty() == ty)
     }
 
     /// The id of the event it is about, if its header names one.
@@ -188,10 +249,10 @@ impl Envelope {
         serde_json::from_slice(&item.payload).map_err(|source| EnvelopeError::Event { source })
     }
 
-    /// Without its attachments, for a server that wants none for now.
+    /// Without its items of a type, for a server that wants none of it for now.
     #[must_use]
-    pub fn without_attachments(&self) -> Envelope {
-        let items = self.items.iter().filter(|item| item.ty() != "attachment").cloned().collect();
+    pub fn without(&self, ty: &str) -> Envelope {
+        let items = self.items.iter().filter(|item| item.ty() != ty).cloned().collect();
         Envelope { header: self.header.clone(), items }
     }
 
@@ -253,6 +314,10 @@ impl Envelope {
 }
 
 impl Item {
+    pub(super) fn new(header: Map<String, Value>, payload: Vec<u8>) -> Item {
+        Item { header, payload }
+    }
+
     /// The item's type: `event`, `attachment`, ...; empty where its header has none.
     #[must_use]
     pub fn ty(&self) -> &str {
@@ -399,7 +464,7 @@ mod tests {
         let types: Vec<_> = sent.items.iter().map(Item::ty).collect();
         assert_eq!(types, ["event", "attachment", "client_report"]);
         assert_eq!(sent.items[2].payload(), b"{\"discarded_events\":[]}");
-        assert_eq!(kept.without_attachments().items.len(), 1);
+        assert_eq!(kept.without("attachment").items.len(), 1);
     }
 
     #[test]

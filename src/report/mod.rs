@@ -21,6 +21,7 @@ mod limits;
 mod mend;
 mod scene;
 mod scrub;
+mod session;
 mod thread;
 mod trim;
 
@@ -38,6 +39,7 @@ pub use envelope::{Attachment, Envelope, EnvelopeError, Item, dsn_text};
 pub(crate) use limits::EVENT_BYTES;
 pub use scene::{Ambient, CgroupMemory, Place, ProcessInfo, Scene};
 pub use scrub::{Scrubber, scrub_breadcrumbs, scrub_tags};
+pub use session::{NoRelease, SESSION, Session, SessionStatus};
 use thread::Lacking;
 
 /// One report: an event and what goes with it.

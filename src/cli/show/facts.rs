@@ -131,7 +131,7 @@ fn note(event: &Event) -> Fact {
 
 fn id(report: &Report) -> Fact {
     let state = match report.state {
-        State::Waiting => "waiting to be sent".to_owned(),
+        State::Waiting | State::Session => "waiting to be sent".to_owned(),
         State::Sent => "sent".to_owned(),
         State::Limited => "limited: not sent, too many of its kind were".to_owned(),
         State::Rejected => match &report.verdict {

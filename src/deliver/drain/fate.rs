@@ -22,6 +22,15 @@ pub enum Fate {
     },
     /// Too many of its kind were sent in an hour: it was set aside.
     Limited,
+    /// It was a session, and the server has it.
+    SessionSent,
+    /// It was a session, and the server refused it: it is gone.
+    SessionRefused {
+        /// The HTTP status.
+        status: u16,
+        /// The server's words.
+        words: String,
+    },
     /// It still waits.
     Kept(Kept),
 }
@@ -85,7 +94,9 @@ pub struct Drained {
     pub rejected: usize,
     /// Reports that were too many.
     pub limited: usize,
-    /// Reports that still wait.
+    /// Sessions that were sent, or that a server refused.
+    pub sessions: usize,
+    /// Reports and sessions that still wait.
     pub kept: usize,
     /// Destinations of which a server said just now that their DSN is wrong, each with its words: the
     /// moment to warn. A destination has no key in its name.
@@ -101,6 +112,7 @@ impl Drained {
             Fate::SentBefore => &mut self.sent_before,
             Fate::Rejected { .. } => &mut self.rejected,
             Fate::Limited => &mut self.limited,
+            Fate::SessionSent | Fate::SessionRefused { .. } => &mut self.sessions,
             Fate::Kept(_) => &mut self.kept,
         };
         *counter += 1;
@@ -121,6 +133,11 @@ impl fmt::Display for Fate {
                 said(f, words)
             }
             Self::Limited => f.write_str("not sent: too many of its kind were sent in an hour"),
+            Self::SessionSent => f.write_str("session sent"),
+            Self::SessionRefused { status, words } => {
+                write!(f, "session refused by the server with status {status}")?;
+                said(f, words)
+            }
             Self::Kept(kept) => kept.fmt(f),
         }
     }

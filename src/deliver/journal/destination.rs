@@ -84,10 +84,10 @@ pub enum Hindrance {
 }
 
 impl Destination {
-    /// Why no event is to be sent now. What a person asks for passes over everything but what the
-    /// server has asked for.
-    pub fn hindrance(&self, now: Millis, on_request: bool) -> Option<Hindrance> {
-        if let Some(until) = self.limited(now, "error") {
+    /// Why nothing of a category is to be sent now. What a person asks for passes over everything but
+    /// what the server has asked for.
+    pub fn hindrance(&self, now: Millis, category: &str, on_request: bool) -> Option<Hindrance> {
+        if let Some(until) = self.limited(now, category) {
             return Some(Hindrance::RateLimited { until });
         }
         if on_request {
@@ -131,13 +131,19 @@ impl Destination {
         self.wrong_words.clear();
     }
 
-    /// A request failed; `wait` tells how long to wait after so many in a row.
-    pub fn failed(&mut self, now: Millis, why: &str, wait: impl FnOnce(u32) -> Duration) -> Millis {
+    /// A request about a category failed; `wait` tells how long to wait after so many in a row.
+    pub fn failed(
+        &mut self,
+        now: Millis,
+        category: &str,
+        why: &str,
+        wait: impl FnOnce(u32) -> Duration,
+    ) -> Millis {
         self.failures = self.failures.saturating_add(1);
         let span = Span::new(now, wait(self.failures));
         self.retry = Some(span);
         self.why = cut(why);
-        self.limited(now, "error").map_or(span.until, |limit| limit.max(span.until))
+        self.limited(now, category).map_or(span.until, |limit| limit.max(span.until))
     }
 
     /// It takes nothing under this DSN.

@@ -30,7 +30,7 @@ fn limit(seconds: u64, categories: &[&str]) -> RateLimit {
 fn full() -> Journal {
     let mut journal = Journal::default();
     let known = journal.destination_mut("https://a/1#0", NOW);
-    known.failed(NOW, "no way", |failures| SECOND * failures);
+    known.failed(NOW, ERROR, "no way", |failures| SECOND * failures);
     known.is_wrong(NOW, "no such project");
     known.note_limits(NOW, &[limit(60, &["error", "attachment"]), limit(30, &[])]);
     known.discard("send_error", "error", 2);
@@ -57,7 +57,10 @@ fn what_was_written_is_read_by_the_next() {
     spool.change_journal(NOW, |journal| *journal = full());
     assert_eq!(spool.journal(NOW), full());
     let known = full().destination("https://a/1#0").cloned().unwrap();
-    assert_eq!(known.hindrance(NOW, false), Some(Hindrance::RateLimited { until: NOW + 60_000 }));
+    assert_eq!(
+        known.hindrance(NOW, ERROR, false),
+        Some(Hindrance::RateLimited { until: NOW + 60_000 })
+    );
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -146,24 +149,28 @@ fn the_longer_limit_of_a_category_stays() {
     assert_eq!(known.limited(NOW, "error"), Some(NOW + 90_000));
     assert_eq!(known.limited(NOW, "session"), Some(NOW + 90_000));
     // What a person asks for passes over failures, and over no limit.
-    assert!(matches!(known.hindrance(NOW, true), Some(Hindrance::RateLimited { .. })));
+    assert!(matches!(known.hindrance(NOW, ERROR, true), Some(Hindrance::RateLimited { .. })));
 }
 
 #[test]
 fn failures_in_a_row_are_counted_and_forgotten_after_a_success() {
     let mut known = Destination::default();
     let wait = |failures| SECOND * failures;
-    assert_eq!(known.failed(NOW, "a", wait), NOW + 1000);
-    assert_eq!(known.failed(NOW, "b", wait), NOW + 2000);
+    assert_eq!(known.failed(NOW, ERROR, "a", wait), NOW + 1000);
+    assert_eq!(known.failed(NOW, ERROR, "b", wait), NOW + 2000);
     let hindrance = Hindrance::BackingOff { until: NOW + 2000, why: "b".to_owned() };
-    assert_eq!(known.hindrance(NOW, false), Some(hindrance));
-    assert_eq!(known.hindrance(NOW, true), None);
-    assert_eq!(known.hindrance(NOW + 2000, false), None);
+    assert_eq!(known.hindrance(NOW, ERROR, false), Some(hindrance));
+    assert_eq!(known.hindrance(NOW, ERROR, true), None);
+    assert_eq!(known.hindrance(NOW + 2000, ERROR, false), None);
     known.note_limits(NOW, &[limit(60, &["error"])]);
-    assert_eq!(known.failed(NOW, "c", wait), NOW + 60_000, "the server's own wish is longer");
+    assert_eq!(
+        known.failed(NOW, ERROR, "c", wait),
+        NOW + 60_000,
+        "the server's own wish is longer"
+    );
     known.succeeded();
-    assert_eq!(known.failed(NOW, "a", wait), NOW + 60_000);
-    assert_eq!(known.hindrance(NOW + 60_000, false), None);
+    assert_eq!(known.failed(NOW, ERROR, "a", wait), NOW + 60_000);
+    assert_eq!(known.hindrance(NOW + 60_000, ERROR, false), None);
 }
 
 #[test]
@@ -172,9 +179,9 @@ fn a_wrong_dsn_is_believed_for_an_hour() {
     known.is_wrong(NOW, "no such project");
     let words = "no such project".to_owned();
     let hindrance = Hindrance::WrongDsn { until: NOW + HOUR, words };
-    assert_eq!(known.hindrance(NOW + HOUR - 1, false), Some(hindrance));
-    assert_eq!(known.hindrance(NOW, true), None);
-    assert_eq!(known.hindrance(NOW + HOUR, false), None);
+    assert_eq!(known.hindrance(NOW + HOUR - 1, ERROR, false), Some(hindrance));
+    assert_eq!(known.hindrance(NOW, ERROR, true), None);
+    assert_eq!(known.hindrance(NOW + HOUR, ERROR, false), None);
 }
 
 #[test]
@@ -192,7 +199,7 @@ fn a_clock_that_is_set_back_makes_no_wait_longer() {
     let mut journal = full();
     journal.settle(NOW + 2 * HOUR);
     let known = journal.destination("https://a/1#0").unwrap();
-    assert_eq!(known.hindrance(NOW + 2 * HOUR, false), None);
+    assert_eq!(known.hindrance(NOW + 2 * HOUR, ERROR, false), None);
 }
 
 #[test]
@@ -238,7 +245,7 @@ fn the_journal_is_bounded() {
     let mut journal = Journal::default();
     for n in 0..100u64 {
         let known = journal.destination_mut(&format!("d{n:03}"), NOW + n);
-        known.failed(NOW, &"x".repeat(10_000), |_| SECOND);
+        known.failed(NOW, ERROR, &"x".repeat(10_000), |_| SECOND);
         let categories: Vec<_> = (0..200).map(|n| format!("{n:0200}")).collect();
         known.note_limits(NOW, &[RateLimit { lasts: SECOND * 600, categories }]);
         for n in 0..200 {
@@ -271,7 +278,7 @@ fn what_says_nothing_is_forgotten() {
 #[test]
 fn reports_pruned_unsent_are_counted_once() {
     let (_root, spool) = spool();
-    let named = "https://key@host.invalid/1";
+    let (named, other) = ("https://key@host.invalid/1", "https://key@host.invalid/2");
     let pruned = |state, dsn: Option<&str>| Pruned {
         entry: Entry {
             id: Uuid::nil(),
@@ -281,6 +288,7 @@ fn reports_pruned_unsent_are_counted_once() {
             size: 1,
         },
         dsn: dsn.map(str::to_owned),
+        session: state == State::Session,
     };
     let fallback = dsn("https://key@fallback.invalid/1");
     spool.count_pruned(
@@ -290,10 +298,16 @@ fn reports_pruned_unsent_are_counted_once() {
             pruned(State::Waiting, None),
             pruned(State::Limited, None),
             pruned(State::Rejected, None),
+            pruned(State::Session, Some(other)),
+            Pruned { session: true, ..pruned(State::Waiting, Some(other)) },
         ],
         Some(&fallback),
     );
     let journal = spool.journal(NOW);
+    let of_other = journal.destination(&key(&dsn(other))).unwrap().discarded();
+    let of_other = serde_json::to_value(of_other).unwrap();
+    let count = |category, quantity| json!({"reason": "cache_overflow", "category": category, "quantity": quantity});
+    assert_eq!(of_other, json!([count("error", 1), count("session", 2)]));
     for dsn in [dsn(named), fallback] {
         let counts = journal.destination(&key(&dsn)).unwrap().discarded();
         let counts = serde_json::to_value(counts).unwrap();
@@ -318,7 +332,7 @@ proptest! {
         let mut journal = Journal::parse(&bytes);
         journal.settle(now);
         let known = journal.destination_mut("https://a/1#0", now);
-        known.failed(now, "again", |failures| SECOND * failures);
+        known.failed(now, ERROR, "again", |failures| SECOND * failures);
         known.discard("send_error", "error", u64::MAX);
         journal.kinds.take_place("k", 1, now);
         journal.trim(now);

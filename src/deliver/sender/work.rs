@@ -166,6 +166,8 @@ impl Shared {
             | Fate::SentBefore
             | Fate::Rejected { .. }
             | Fate::Limited
+            | Fate::SessionSent
+            | Fate::SessionRefused { .. }
             | Fate::Kept(_) => {
                 self.lock().advance(id, Stage::Settled);
             }
@@ -188,6 +190,10 @@ impl Shared {
                 let id = id.simple();
                 first.then(|| format!("the server refused report {id} ({status}): {words}"))
             }
+            Fate::SessionRefused { status, words } => {
+                let first = !std::mem::replace(&mut state.said.refused_session, true);
+                first.then(|| format!("the server refused a session ({status}): {words}"))
+            }
             _ => None,
         }
     }
@@ -200,7 +206,7 @@ impl Shared {
             released.map(|own| own.id).filter(|id| !state.letters.contains(*id)).collect()
         };
         // A disk may take its time: nobody is to wait for the lock meanwhile.
-        let is_gone = |id: &Uuid| !spools.iter().any(|spool| spool.is_waiting(*id));
+        let is_gone = |id: &Uuid| !spools.iter().any(|spool| spool.is_to_be_sent(*id));
         for id in waited.into_iter().filter(is_gone) {
             self.lock().advance(id, Stage::Settled);
             self.changed.notify_all();

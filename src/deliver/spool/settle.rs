@@ -59,10 +59,31 @@ impl Spool {
         Ok(moved)
     }
 
-    /// Whether a report can be marked as sent: where it cannot, it would be sent again and again.
-    pub(in crate::deliver) fn can_be_marked(&self) -> Result<(), SpoolError> {
-        for state in [State::Waiting, State::Sent] {
-            let path = self.path(state);
+    /// Removes a session that was sent, or that its server refused; `false` if it was gone.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from being removed.
+    pub(in crate::deliver) fn remove_session(&self, sid: Uuid) -> Result<bool, SpoolError> {
+        let Some(folder) = self.folder(State::Session)? else { return Ok(false) };
+        match folder.remove(&file_name(sid)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(source) => {
+                let path = self.path(State::Session).join(file_name(sid));
+                Err(SpoolError::io("remove", &path, source))
+            }
+        }
+    }
+
+    /// Whether what is in this state can be marked as sent: where it cannot, it would be sent again and
+    /// again.
+    pub(in crate::deliver) fn can_be_marked(&self, state: State) -> Result<(), SpoolError> {
+        // A session is removed.
+        let reports = [State::Waiting, State::Sent];
+        let folders = if state == State::Session { &[State::Session][..] } else { &reports };
+        for folder in folders {
+            let path = self.path(*folder);
             if !Folder::open_private(&path)?.is_writable() {
                 return Err(SpoolError::io("write", &path, ErrorKind::PermissionDenied.into()));
             }

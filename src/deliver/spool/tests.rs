@@ -178,7 +178,7 @@ fn a_report_is_replaced_only_while_it_waits_for_nobody() {
     let (_root, spool) = spool(ROOM);
     assert!(!spool.change(id(1), |_| Some(b"second".to_vec())).unwrap());
     spool.publish(id(1), b"first").unwrap();
-    spool.sync(id(1)).unwrap();
+    spool.sync(State::Waiting, id(1)).unwrap();
     let claim = spool.claim(id(1)).unwrap().unwrap();
     assert!(!spool.change(id(1), |_| Some(b"second".to_vec())).unwrap());
     assert_eq!(spool.read(id(1)).unwrap(), b"first");
@@ -187,7 +187,7 @@ fn a_report_is_replaced_only_while_it_waits_for_nobody() {
     assert_eq!(spool.read(id(1)).unwrap(), b"second");
     spool.mark_sent(id(1)).unwrap();
     assert!(!spool.change(id(1), |_| Some(b"third".to_vec())).unwrap());
-    assert!(spool.sync(id(1)).is_err());
+    assert!(spool.sync(State::Waiting, id(1)).is_err());
 }
 
 #[test]

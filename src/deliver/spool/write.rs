@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use sentry::types::Uuid;
 
 use super::settle::report_of_verdict;
-use super::{Spool, State, file_name};
+use super::{Pruned, Spool, State, file_name};
 use crate::deliver::SpoolError;
 use crate::deliver::folder::Folder;
 
@@ -52,8 +52,26 @@ impl Spool {
         if self.limit == 0 {
             return Err(SpoolError::KeepsNothing);
         }
-        let folder = self.writable(State::Waiting)?;
-        let path = self.path(State::Waiting).join(file_name(id));
+        self.write_in(State::Waiting, id, bytes)
+    }
+
+    /// Writes a session that goes with no report, in place of one of the same id, and makes room for it
+    /// as [`publish`](Self::publish) does; what had to go is told to the caller.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn publish_session(&self, sid: Uuid, bytes: &[u8]) -> Result<Vec<Pruned>, SpoolError> {
+        if self.limit == 0 {
+            return Err(SpoolError::KeepsNothing);
+        }
+        self.write_in(State::Session, sid, bytes)?;
+        Ok(self.prune(sid))
+    }
+
+    fn write_in(&self, state: State, id: Uuid, bytes: &[u8]) -> Result<PathBuf, SpoolError> {
+        let folder = self.writable(state)?;
+        let path = self.path(state).join(file_name(id));
         let mut result = write(&folder, id, bytes);
         if matches!(&result, Err(error) if error.kind() == ErrorKind::StorageFull) {
             self.drop_sent();
@@ -95,20 +113,20 @@ impl Spool {
         let Some(_claim) = self.claim_until(id, Instant::now() + OTHER_WRITER)? else {
             return Ok(false);
         };
-        let Some((bytes, _)) = self.read_waiting(id)? else { return Ok(false) };
+        let Some((bytes, _)) = self.read_in(State::Waiting, id)? else { return Ok(false) };
         let Some(changed) = change(bytes) else { return Ok(false) };
         self.write(id, &changed).map(|_| true)
     }
 
-    /// Flushes a report that waits, and its name, to the disk: after that it is safe against a crash
+    /// Flushes what is in this state, and its name, to the disk: after that it is safe against a crash
     /// of the machine.
     ///
     /// # Errors
     ///
-    /// If it does not wait, or what kept it from being flushed.
-    pub fn sync(&self, id: Uuid) -> Result<(), SpoolError> {
-        let folder = self.folder(State::Waiting)?.ok_or(SpoolError::NotFound { id })?;
-        let path = self.path(State::Waiting).join(file_name(id));
+    /// If it is not, or what kept it from being flushed.
+    pub fn sync(&self, state: State, id: Uuid) -> Result<(), SpoolError> {
+        let folder = self.folder(state)?.ok_or(SpoolError::NotFound { id })?;
+        let path = self.path(state).join(file_name(id));
         folder.sync(&file_name(id)).map_err(|source| SpoolError::io("flush", &path, source))
     }
 
@@ -124,9 +142,10 @@ impl Spool {
 
     /// Removes what dead processes left: temporary files, and verdicts without their report.
     pub(super) fn remove_abandoned(&self) {
-        let places = [self.dir.clone(), self.path(State::Waiting), self.path(State::Rejected)];
+        let folders = [State::Waiting, State::Rejected, State::Session].map(|it| self.path(it));
+        let places = folders.into_iter().chain([self.dir.clone()]);
         let now = SystemTime::now();
-        for folder in places.iter().filter_map(|path| Folder::open(path).ok().flatten()) {
+        for folder in places.filter_map(|path| Folder::open(&path).ok().flatten()) {
             for name in folder.names().unwrap_or_default() {
                 if !is_unfinished(&folder, &name) {
                     continue;

@@ -43,6 +43,8 @@ pub enum EnvelopeError {
     },
     /// There is no item of type `event`.
     NoEvent,
+    /// There is no item of type `session`, where nothing else is expected.
+    NoSession,
     /// The event is not a JSON object.
     Event {
         /// What is wrong with it.
@@ -68,6 +70,7 @@ impl fmt::Display for EnvelopeError {
                 write!(f, "item {item} has no newline where its length ends")
             }
             Self::NoEvent => f.write_str("the envelope has no item of type `event`"),
+            Self::NoSession => f.write_str("the envelope has no item of type `session`"),
             Self::Event { .. } => f.write_str("the event is not a JSON object"),
         }
     }
