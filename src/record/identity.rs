@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::loaded::{LoadedModule, loaded_modules};
+
 /// Identity of a recording process, and the settings that a later reader needs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -46,6 +48,8 @@ pub struct Identity {
     pub breadcrumbs: usize,
     /// Flags that the monitor was given, by name, for the settings of the program that records here.
     pub flags: Vec<(String, String)>,
+    /// What was loaded into the process at its start, the executable first.
+    pub modules: Vec<LoadedModule>,
 }
 
 /// When a process started, in clock ticks since boot.
@@ -69,16 +73,19 @@ pub(super) fn read(section: &[u64]) -> Identity {
 impl Identity {
     /// What this process can say of itself; settings are left empty.
     pub(crate) fn of_this_process() -> Identity {
+        let executable = std::env::current_exe().ok().map(|path| path.display().to_string());
+        let modules = loaded_modules(executable.as_deref());
         Identity {
             pid: std::process::id(),
             start_ticks: proc::start_ticks("self"),
             boot_id: proc::boot_id(),
             pid_namespace: proc::pid_namespace(),
-            executable: std::env::current_exe().ok().map(|path| path.display().to_string()),
-            build_id: proc::build_id(),
+            executable,
+            build_id: modules.first().and_then(|module| module.build_id.clone()),
             server_name: proc::server_name(),
             started_millis: super::clock::wall_nanos() / 1_000_000,
             silent_death_id: super::random::id().simple().to_string(),
+            modules,
             ..Identity::default()
         }
     }
@@ -108,79 +115,6 @@ mod proc {
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
         (!name.is_empty()).then_some(name)
     }
-
-    /// The build id from the program headers of the executable as it is loaded: the file may have
-    /// been replaced since.
-    pub(super) fn build_id() -> Option<String> {
-        let mut id = None;
-        // SAFETY: `first_object` has the signature that `dl_iterate_phdr` asks for, and `id`
-        // outlives the call, which ends before this function does.
-        unsafe { libc::dl_iterate_phdr(Some(first_object), (&raw mut id).cast()) };
-        id
-    }
-
-    /// Looks at the first object, which is the executable, and stops the iteration.
-    unsafe extern "C" fn first_object(
-        info: *mut libc::dl_phdr_info,
-        _size: usize,
-        id: *mut libc::c_void,
-    ) -> libc::c_int {
-        // SAFETY: the dynamic linker passes a valid `info`, whose headers stay mapped as long as
-        // the executable does; `id` is the pointer that `build_id` passed.
-        let (headers, base, id) = unsafe {
-            let info = &*info;
-            let headers = std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into());
-            (headers, info.dlpi_addr, &mut *id.cast::<Option<String>>())
-        };
-        for note in headers.iter().filter(|header| header.p_type == libc::PT_NOTE) {
-            let address = base.wrapping_add(note.p_vaddr) as *const u8;
-            // SAFETY: a PT_NOTE segment of the running executable is mapped and never written.
-            let bytes = unsafe { std::slice::from_raw_parts(address, note.p_memsz as usize) };
-            *id = id.take().or_else(|| build_id_note(bytes));
-        }
-        1
-    }
-
-    /// The description of the note of type NT_GNU_BUILD_ID (3) and name "GNU", by the ELF
-    /// specification: three 4-byte words (sizes of name and description, type), then both, each
-    /// filled up to 4 bytes.
-    pub(super) fn build_id_note(mut notes: &[u8]) -> Option<String> {
-        loop {
-            let (head, rest) = notes.split_at_checked(12)?;
-            let word = |at: usize| -> Option<usize> {
-                let bytes = head.get(at..at + 4)?.try_into().ok()?;
-                usize::try_from(u32::from_ne_bytes(bytes)).ok()
-            };
-            let (name_len, desc_len, kind) = (word(0)?, word(4)?, word(8)?);
-            let (name, rest) = rest.split_at_checked(name_len.checked_next_multiple_of(4)?)?;
-            let desc = rest.get(..desc_len)?;
-            if kind == 3 && name == b"GNU\0" {
-                return Some(desc.iter().map(|byte| format!("{byte:02x}")).collect());
-            }
-            notes = rest.get(desc_len.checked_next_multiple_of(4)?..)?;
-        }
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn a_build_id_is_found_behind_other_notes() {
-            let mut notes = Vec::new();
-            for (kind, name, desc) in [(1u32, b"GNU\0", &[9u8; 5][..]), (3, b"GNU\0", &[0xab, 1])] {
-                notes.extend((name.len() as u32).to_ne_bytes());
-                notes.extend((desc.len() as u32).to_ne_bytes());
-                notes.extend(kind.to_ne_bytes());
-                notes.extend(name);
-                notes.extend(desc);
-                notes.resize(notes.len().next_multiple_of(4), 0);
-            }
-            assert_eq!(build_id_note(&notes).as_deref(), Some("ab01"));
-            assert_eq!(build_id_note(&notes[..10]), None);
-            assert_eq!(build_id_note(&[0xff; 64]), None);
-        }
-    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -192,9 +126,6 @@ mod proc {
         None
     }
     pub(super) fn pid_namespace() -> Option<u64> {
-        None
-    }
-    pub(super) fn build_id() -> Option<String> {
         None
     }
     pub(super) fn server_name() -> Option<String> {

@@ -4,7 +4,7 @@
 //! `thread` (what each thread keeps), `encode` (an event as words, in a `buffer` on the stack), `callsite` (static parts,
 //! written once), `region` (one process's recording), `ring` (the protocol of its blocks), and on
 //! the reading side `snapshot`, `decode`, `breadcrumb`, and `line` for what is no event but a line of text. Beside them `tags` and `slots` (the other
-//! tables of a region), `layout` (its bytes), `memory` (where it lies), `old_regions` (how many the dead may leave), `identity` (whose it is),
+//! tables of a region), `layout` (its bytes), `memory` (where it lies), `old_regions` (how many the dead may leave), `identity` (whose it is), `loaded` (what that process had loaded),
 //! `clock`, `random` (ids), `recording` (which region is written now) and `sync` (atomics, also under
 //! loom).
 
@@ -19,6 +19,7 @@ mod layer;
 mod layout;
 mod ledger;
 mod line;
+mod loaded;
 mod memory;
 mod old_regions;
 mod random;
@@ -39,6 +40,7 @@ pub use breadcrumb::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
 pub use identity::Identity;
 pub use layout::{MAX_RING_BYTES, MIN_RING_BYTES};
 pub use line::{RawLine, breadcrumbs as line_breadcrumbs};
+pub use loaded::LoadedModule;
 pub use slots::PanicRecord;
 pub use snapshot::{MOST_BYTES, ReadError, Select, Snapshot};
 pub use stderr::RecentLines;

@@ -436,6 +436,13 @@ fn write_identity(memory: &Memory, layout: &Layout, identity: &Identity) {
     let (first, length) = identity::place(last);
     let free = if last == 0 { 1 } else { first + length.div_ceil(8) };
     let room = IDENTITY_BYTES.saturating_sub(free * 8);
+    // The modules are the first to go.
+    let json = if json.len() <= room || identity.modules.is_empty() {
+        json
+    } else {
+        serde_json::to_vec(&Identity { modules: Vec::new(), ..identity.clone() })
+            .unwrap_or_default()
+    };
     // Settings too long for the section (a DSN of 30 KiB) leave only who the process is.
     let json = if json.len() <= room {
         json
@@ -447,6 +454,7 @@ fn write_identity(memory: &Memory, layout: &Layout, identity: &Identity) {
             scrub_keys: Vec::new(),
             environment: String::new(),
             executable: None,
+            modules: Vec::new(),
             ..identity.clone()
         };
         serde_json::to_vec(&bare).unwrap_or_default()
