@@ -206,4 +206,20 @@ pub struct Frame {
     pub symbol_address: Option<u64>,
     /// Whether this frame was inlined into the next outer one.
     pub inlined: bool,
+    /// What the code was loaded from, where it was resolved from outside of the crashed process. A
+    /// server that has the debug info of that build can name what this machine could not.
+    pub image: Option<Arc<Image>>,
+}
+
+/// An executable or a library in the memory of a crashed process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// The address of its first page.
+    pub base: u64,
+    /// Bytes from there to the end of its last segment.
+    pub size: u64,
+    /// Its file, which may be gone or another one by now.
+    pub path: String,
+    /// GNU build id in hexadecimal digits.
+    pub build_id: Option<String>,
 }

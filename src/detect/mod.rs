@@ -22,7 +22,7 @@ mod stack;
 pub mod stderr;
 
 pub use crash::{
-    Crash, CrashedThread, Ending, Exception, Frame, Location, Mechanism, Runtime, Severity,
+    Crash, CrashedThread, Ending, Exception, Frame, Image, Location, Mechanism, Runtime, Severity,
     SignalInfo, ThreadStack,
 };
 pub use error::captured;

@@ -75,6 +75,7 @@ fn frame_of(address: u64, symbol: &backtrace::Symbol) -> Frame {
         address: Some(address),
         symbol_address: symbol.addr().map(|address| address as u64),
         inlined: false,
+        image: None,
     }
 }
 
@@ -102,7 +103,7 @@ pub fn learn_from_install(addresses: &[u64], own: &mut OwnCrates) {
 }
 
 /// `crate::main`, which the standard library calls.
-fn is_rust_main(function: &str) -> bool {
+pub(super) fn is_rust_main(function: &str) -> bool {
     function.split_once("::").is_some_and(|(_, name)| name == "main")
 }
 

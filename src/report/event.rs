@@ -15,7 +15,7 @@ use sentry::protocol::{
 
 use super::context::{self, Machine};
 use super::thread::{self, Lacking};
-use super::{Scene, breadcrumbs, cut, fingerprint, frame, limits, mend};
+use super::{Scene, breadcrumbs, cut, fingerprint, frame, image, limits, mend};
 use crate::detect::{self, Runtime, Severity};
 
 /// Shapes the event, every field already mended but the whole not yet trimmed; and what its type lacks
@@ -65,7 +65,7 @@ pub fn event(scene: &Scene, machine: &Machine) -> (Event<'static>, Vec<Lacking>)
         stacktrace: None,
         template: None,
         extra: scene.ambient.extra.clone(),
-        debug_meta: Cow::default(),
+        debug_meta: Cow::Owned(image::debug_meta(crash)),
     };
     if !mended.is_empty() {
         note(&mut event, "mended", Value::from(mended));

@@ -42,6 +42,8 @@ fn frame(frame: &detect::Frame, base: Option<&str>) -> Frame {
         in_app: Some(frame.in_app),
         instruction_addr: frame.address.map(Addr),
         symbol_addr: frame.symbol_address.map(Addr),
+        image_addr: frame.image.as_ref().map(|image| Addr(image.base)),
+        package: frame.image.as_ref().map(|image| image.path.clone()).filter(|p| !p.is_empty()),
         ..Frame::default()
     }
 }

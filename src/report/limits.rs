@@ -66,6 +66,9 @@ pub const FRAMES_OLDEST: usize = 50;
 /// See [`FRAMES_OLDEST`].
 pub const FRAMES_NEWEST: usize = 200;
 
+/// Debug images of one event. Relay sets none; this one is ours: a stack has at most some 250 frames.
+pub const IMAGES: usize = 64;
+
 /// Exceptions of one event. Relay sets none; this one is ours: a region has 16 panic slots.
 pub const EXCEPTIONS: usize = 16;
 

@@ -17,6 +17,7 @@ mod envelope;
 mod event;
 mod fingerprint;
 mod frame;
+mod image;
 mod limits;
 mod mend;
 mod scene;
@@ -231,6 +232,8 @@ fn render(event: &Event<'static>, extras: &Extras) -> Value {
             thread["state"] = Value::from(state.as_str());
         }
     });
+    let images = json.pointer_mut("/debug_meta/images").and_then(Value::as_array_mut);
+    images.into_iter().flatten().for_each(image::modern);
     if event.exception.values.len() > 1 {
         chain(&mut json, event.exception.values.len());
     }

@@ -30,6 +30,7 @@ fn frame(function: &str, file: &str, line: u32, in_app: bool) -> Frame {
         address: Some(0x5555_0000 + u64::from(line)),
         symbol_address: Some(0x5555_0000),
         inlined: false,
+        image: None,
     }
 }
 

@@ -5,15 +5,16 @@
 //!
 //! 0. Other threads, the least telling first, until 16 are left.
 //! 1. The oldest breadcrumbs, until the newest 10 are left.
-//! 2. The frames' details: absolute paths, addresses and columns of every stack.
+//! 2. The frames' details: absolute paths, addresses and columns of every stack, and with them the debug
+//!    images.
 //! 3. The stacks of the chained exceptions; the one the event is about keeps its own.
 //! 4. The other threads, all of them, and the frames of that stack but the oldest 10 and the newest 40.
 //! 5. The breadcrumbs' data, and their messages beyond 512 characters.
 //! 6. The tags but the first 50 in the alphabet.
 //! 7. The exceptions' values beyond 1024 characters.
 //! 8. The contexts but `os`, `process` and `lastwords`.
-//! 9. `extra`, `request`, `modules` and debug images, which only an editor of the event or a `sentry`
-//!    client in the program can have added.
+//! 9. `extra`, `request` and `modules`, which only an editor of the event or a `sentry` client in the
+//!    program can have added.
 //!
 //! What is left after the last step is below the limit whatever the scene was. Never touched:
 //! event id, level, time, release, environment, the exceptions' types, the newest breadcrumbs'
@@ -102,6 +103,7 @@ fn frames_within_limits(stack: &mut Stacktrace) {
         cut::optional(&mut frame.module, limits::MODULE_CHARS);
         cut::optional(&mut frame.filename, limits::PATH_CHARS);
         cut::optional(&mut frame.abs_path, limits::PATH_CHARS);
+        cut::optional(&mut frame.package, limits::PATH_CHARS);
     }
 }
 
@@ -174,6 +176,7 @@ fn frame_details(event: &mut Event<'static>) {
             strip(frame);
         }
     }
+    event.debug_meta = std::borrow::Cow::default();
 }
 
 fn strip(frame: &mut Frame) {
@@ -181,6 +184,8 @@ fn strip(frame: &mut Frame) {
     frame.symbol = None;
     frame.instruction_addr = None;
     frame.symbol_addr = None;
+    frame.image_addr = None;
+    frame.package = None;
     frame.colno = None;
     cut::optional(&mut frame.filename, limits::MODULE_CHARS);
 }
@@ -228,7 +233,6 @@ fn additions(event: &mut Event<'static>) {
     event.extra.clear();
     event.modules.clear();
     event.request = None;
-    event.debug_meta = std::borrow::Cow::default();
 }
 
 /// Keeps the `oldest` first and the `newest` last frames and says which are gone.

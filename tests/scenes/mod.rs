@@ -101,6 +101,7 @@ fn frame(function: &str, in_app: bool) -> Frame {
         address: Some(0x5555_1234),
         symbol_address: Some(0x5555_1000),
         inlined: false,
+        image: None,
     }
 }
 
