@@ -42,12 +42,16 @@ pub(super) fn function_at(address: u64) -> Option<Function> {
     // SAFETY: all zeroes are a valid value, and the call has written another one.
     let info = unsafe { info.assume_init() };
     let file = text(info.dli_fname)?;
-    let name = file.rsplit('/').next().unwrap_or(&file);
-    let is_library = FILES.iter().any(|begin| name.starts_with(begin));
-    is_library.then(|| Function {
+    is_file_of_it(&file).then(|| Function {
         name: text(info.dli_sname),
         start: (!info.dli_saddr.is_null()).then_some(info.dli_saddr as u64),
     })
+}
+
+/// Whether a file, by its path, is one of the C library's.
+pub(super) fn is_file_of_it(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    FILES.iter().any(|begin| name.starts_with(begin))
 }
 
 fn text(text: *const libc::c_char) -> Option<String> {

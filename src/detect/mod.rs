@@ -2,7 +2,8 @@
 //!
 //! `hook` writes what a panicking thread knows into the region; `panic` makes crashes of what it
 //! wrote, with `stack` (symbolication, and what to cut), `rust_names` (names to group by) and
-//! `in_app` (whose code it is). `stderr` finds crashes in what a program prints, one file per
+//! `in_app` (whose code it is). `outside` does the same for a process that has died, from its region
+//! and the files it ran. `stderr` finds crashes in what a program prints, one file per
 //! runtime; `error` takes what a program captures itself; `exit` knows what an exit
 //! status says alone, with `oom` (the kernel's OOM killer) and `rlimits`; `signal` knows signals by name.
 
@@ -14,6 +15,8 @@ pub mod exit;
 pub(crate) mod hook;
 mod in_app;
 pub mod oom;
+#[cfg(target_os = "linux")]
+pub(crate) mod outside;
 mod panic;
 mod rlimits;
 pub mod rust_names;

@@ -49,6 +49,8 @@ pub(crate) use clock::{boot_nanos, system_time, wall_millis};
 pub(crate) use layer::BreadcrumbLayer;
 pub(crate) use layout::end::CLEAN as END_CLEAN;
 pub(crate) use ledger::{LedgerEntry, LedgerKind, hash, hash_message, hash_place};
+#[cfg(target_os = "linux")]
+pub(crate) use loaded::{VDSO, hex};
 pub(crate) use old_regions::TAGS;
 pub(crate) use random::id as random_id;
 pub(crate) use recording::{Plan, Recording, detach_in_forked_children, process_generation};
