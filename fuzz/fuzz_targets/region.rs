@@ -45,8 +45,25 @@ fn valid() -> &'static [u8] {
         let regions = dir.path().join("regions");
         let mut files = std::fs::read_dir(regions).expect("regions");
         let file = files.next().expect("a region").expect("its name");
-        std::fs::read(file.path()).expect("its bytes")
+        let mut bytes = std::fs::read(file.path()).expect("its bytes");
+        add_fatal_signal(&mut bytes);
+        bytes
     })
+}
+
+/// The word of a region's header where the offset of its fatal-signal section stands.
+const FATAL: usize = 4 + 2 * 6;
+
+fn word(bytes: &[u8], at: usize) -> usize {
+    u64::from_ne_bytes(bytes[at * 8..at * 8 + 8].try_into().expect("eight bytes")) as usize
+}
+
+/// Writes as a signal handler does: a complete record of a SIGSEGV with registers, stack and maps.
+fn add_fatal_signal(bytes: &mut [u8]) {
+    let first = word(bytes, FATAL) / 8;
+    for (at, value) in [(0, 3), (1, 11), (9, 8), (18, 62), (19, 23), (21, 4096), (22, 100)] {
+        bytes[(first + at) * 8..][..8].copy_from_slice(&u64::to_ne_bytes(value));
+    }
 }
 
 /// Where the fuzzer's number points: mostly into what is in use.
@@ -57,7 +74,8 @@ fn place(number: u32, words: usize) -> usize {
     match part {
         // The header, and the tables behind it.
         0..=3 => number % 128,
-        4..=5 => number % blocks,
+        4 => number % blocks,
+        5 => word(valid(), FATAL) / 8 + number % 64,
         // The first blocks that were leased.
         6..=13 => blocks + number % (16 * 128),
         _ => number % words,

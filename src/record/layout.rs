@@ -12,7 +12,7 @@
 //!             word  3  how the process ended: 0 not yet, 1 cleanly, 2 asked to stop
 //!             word  4  section table: 8 pairs (byte offset, byte length); unknown pairs are skipped
 //!                      0 identity  1 tags  2 callsites  3 panic slots  4 blocks  5 ledger
-//!                      6.. not used yet
+//!                      6 fatal signal  7 not used yet
 //!             word 20  bytes of one block
 //!             word 21  pid of the child that a monitor made this region for, 0 for none
 //!             word 22  that child's start time in clock ticks since boot
@@ -25,6 +25,11 @@
 //!             word 30  pid of the process that records here under its monitor, 0 for none
 //!             word 31  number of ledger entries ever written
 //!             word 32  next lease                  a cache line of its own
+//!             word 40  signal that asked the process to stop last, 0 for none
+//!             word 41  boot nanoseconds of that
+//!             word 42  1: the report of the end of the process is published
+//!             word 43  signal at its default disposition that ends the process and is neither a
+//!                      crash nor a stop (SIGALRM, SIGUSR1, ...), 0 for none
 //!             word 48  boot time of the next look at the wall clock
 //!             word 49  number of clock anchors ever written
 //!             word 56  32 clock anchors: pairs (boot nanoseconds, wall nanoseconds since 1970)
@@ -52,6 +57,7 @@
 //!                      of standard error (kind 3): word 2 is where its bytes lie in the stream,
 //!                      and from word 3 on stand those bytes, of any number of lines
 //! ledger      64 entries of 128 bytes, see `ledger`
+//! fatal       one fatal signal: facts, registers, stack and module map, see `fatal`
 //! ```
 //!
 //! After a crash of the process every word may be trusted to be one that the process stored: the
@@ -62,7 +68,7 @@
 /// `"lastword"` as the machine reads it.
 pub(crate) const MAGIC: u64 = u64::from_ne_bytes(*b"lastword");
 /// The layout drawn above. A change of the drawing is a change of this number.
-pub(crate) const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 2;
 
 /// Bytes of the header.
 pub(crate) const HEADER_BYTES: usize = 4096;
@@ -86,6 +92,10 @@ pub(crate) mod head {
     pub(crate) const OWNER: usize = 30;
     pub(crate) const LEDGER: usize = 31;
     pub(crate) const NEXT_LEASE: usize = 32;
+    pub(crate) const ASKED: usize = 40;
+    pub(crate) const ASKED_AT: usize = 41;
+    pub(crate) const SILENT: usize = 42;
+    pub(crate) const ENDED_BY: usize = 43;
     pub(crate) const ANCHOR_DUE: usize = 48;
     pub(crate) const ANCHOR_COUNT: usize = 49;
     pub(crate) const ANCHORS: usize = 56;
@@ -95,6 +105,8 @@ pub(crate) mod head {
 pub(crate) mod end {
     /// The process ended by returning from `main` or by `exit`.
     pub(crate) const CLEAN: u64 = 1;
+    /// The signal in the word `ASKED` ends the process: it is at its default disposition.
+    pub(crate) const ASKED: u64 = 2;
 }
 
 /// How many clock anchors are kept.
@@ -134,6 +146,18 @@ pub(crate) const LEDGER_ENTRIES: usize = 64;
 /// Words of one ledger entry.
 pub(crate) const LEDGER_WORDS: usize = 16;
 
+/// Words of the fatal section before its registers.
+pub(crate) const FATAL_HEAD_WORDS: usize = 24;
+/// Words for the registers of a fatal signal.
+pub(crate) const FATAL_REGISTERS: usize = 40;
+/// Most bytes of the stack of a fatal signal.
+pub(crate) const FATAL_STACK_BYTES: usize = 64 * 1024;
+/// Most bytes of the module map of a fatal signal.
+pub(crate) const FATAL_MAPS_BYTES: usize = 32 * 1024;
+/// Bytes of the fatal section.
+pub(crate) const FATAL_BYTES: usize =
+    (FATAL_HEAD_WORDS + FATAL_REGISTERS) * 8 + FATAL_STACK_BYTES + FATAL_MAPS_BYTES;
+
 /// Words of a record before its values.
 pub(crate) const RECORD_HEADER_WORDS: usize = 3;
 /// Most words of one record, whatever the size of a block.
@@ -168,10 +192,11 @@ pub(crate) enum Section {
     Slots = 3,
     Blocks = 4,
     Ledger = 5,
+    Fatal = 6,
 }
 
 /// How many sections there are.
-pub(crate) const SECTIONS: usize = 6;
+pub(crate) const SECTIONS: usize = 7;
 
 /// Where everything lies in a region of a given ring size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,11 +227,12 @@ impl Layout {
             SLOTS * SLOT_WORDS * 8,
             BLOCKS * block_bytes,
             LEDGER_ENTRIES * LEDGER_WORDS * 8,
+            FATAL_BYTES,
         ];
         let mut sections = [(0, 0); SECTIONS];
         let mut offset = HEADER_BYTES;
         // The blocks last: they are most of the file.
-        for section in [0, 1, 2, 3, 5, 4] {
+        for section in [0, 1, 2, 3, 5, 6, 4] {
             sections[section] = (offset, lengths[section]);
             offset += lengths[section];
         }

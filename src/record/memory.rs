@@ -226,6 +226,17 @@ impl Memory {
         let _ = (offset, bytes);
     }
 
+    /// The address of word `at`, for a system call that writes up to `bytes` there.
+    ///
+    /// # Panics
+    /// Where the memory has fewer.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn address(&self, at: usize, bytes: usize) -> *mut u8 {
+        let range = &self.all()[at..at + bytes.div_ceil(8)];
+        // Atomics may be written through a shared reference.
+        range.as_ptr().cast_mut().cast()
+    }
+
     /// Copies whole words from byte `offset` on, which is a multiple of 8; how many bytes there
     /// were. It reads the memory itself, not the file: a program may have closed all descriptors.
     pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> usize {

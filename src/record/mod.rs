@@ -3,7 +3,7 @@
 //! The room's files, in the order in which an event passes them: `layer` (the `tracing` layer),
 //! `thread` (what each thread keeps), `encode` (an event as words, in a `buffer` on the stack), `callsite` (static parts,
 //! written once), `region` (one process's recording), `ring` (the protocol of its blocks), and on
-//! the reading side `snapshot`, `decode`, `breadcrumb`, and `line` for what is no event but a line of text. Beside them `tags` and `slots` (the other
+//! the reading side `snapshot`, `decode`, `breadcrumb`, and `line` for what is no event but a line of text. Beside them `tags`, `slots` and `fatal` with `registers` (the other
 //! tables of a region), `layout` (its bytes), `memory` (where it lies), `old_regions` (how many the dead may leave), `identity` (whose it is), `loaded` (what that process had loaded),
 //! `clock`, `random` (ids), `recording` (which region is written now) and `sync` (atomics, also under
 //! loom).
@@ -14,6 +14,7 @@ mod callsite;
 mod clock;
 mod decode;
 mod encode;
+mod fatal;
 mod identity;
 mod layer;
 mod layout;
@@ -25,6 +26,7 @@ mod old_regions;
 mod random;
 mod recording;
 mod region;
+mod registers;
 mod ring;
 mod slots;
 mod snapshot;
@@ -37,15 +39,19 @@ mod thread;
 mod tests;
 
 pub use breadcrumb::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
+pub use fatal::FatalRecord;
 pub use identity::Identity;
 pub use layout::{MAX_RING_BYTES, MIN_RING_BYTES};
 pub use line::{RawLine, breadcrumbs as line_breadcrumbs};
 pub use loaded::LoadedModule;
+pub use registers::{Machine, Registers};
 pub use slots::PanicRecord;
-pub use snapshot::{MOST_BYTES, ReadError, Select, Snapshot};
+pub use snapshot::{Asked, MOST_BYTES, ReadError, Select, Snapshot};
 pub use stderr::RecentLines;
 
 pub(crate) use clock::{boot_nanos, system_time, wall_millis};
+#[cfg(target_os = "linux")]
+pub(crate) use fatal::{FatalArea, FatalFacts};
 pub(crate) use layer::BreadcrumbLayer;
 pub(crate) use layout::end::CLEAN as END_CLEAN;
 pub(crate) use ledger::{LedgerEntry, LedgerKind, hash, hash_message, hash_place};
@@ -59,7 +65,7 @@ pub(crate) use slots::{Facts, flags};
 pub(crate) use stderr::StderrWriter;
 pub(crate) use thread::{Formatting, id as thread_id, is_formatting, remember_main_name};
 
-/// The thread that panics, as it can be known without asking anybody.
+/// The thread that panics or takes a fatal signal, as it can be known without asking anybody.
 pub(crate) struct PanickingThread {
     pub(crate) id: u64,
     pub(crate) main: bool,
@@ -69,7 +75,7 @@ pub(crate) struct PanickingThread {
     pub(crate) span: u64,
 }
 
-/// This thread, for the hook: no allocation and no lock.
+/// This thread, for the hook and for signal handlers: no allocation and no lock.
 pub(crate) fn panicking_thread() -> PanickingThread {
     PanickingThread {
         id: thread::id(),
@@ -79,7 +85,7 @@ pub(crate) fn panicking_thread() -> PanickingThread {
     }
 }
 
-/// Boot time and wall time now, for the hook.
+/// Boot time and wall time now, for the hook and for signal handlers.
 pub(crate) fn panic_clocks() -> (u64, i64) {
     (clock::boot_nanos(), clock::wall_nanos())
 }

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// How many regions of dead processes are kept, of about 1.5 MiB each by default.
+/// How many regions of dead processes are kept, of about 1.6 MiB each by default.
 const KEPT: usize = 16;
 
 /// The extension of a file of tags that stands beside a region.

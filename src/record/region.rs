@@ -14,6 +14,8 @@ use tracing_core::{Event, Metadata};
 use super::callsite::CallsiteIndex;
 use super::clock;
 use super::encode::Encoder;
+#[cfg(target_os = "linux")]
+use super::fatal::FatalArea;
 use super::identity::{self, Identity};
 use super::layout::{
     self, BLOCKS, IDENTITY_BYTES, Layout, MAGIC, Section, VERSION, flag, head, kind,
@@ -48,6 +50,9 @@ pub(crate) struct Region {
     record_words: usize,
     /// Whether another process made it and will remove it.
     is_guest: bool,
+    /// The process whose handle this is.
+    #[cfg(target_os = "linux")]
+    pid: u32,
 }
 
 impl Region {
@@ -187,6 +192,8 @@ impl Region {
             memory,
             layout,
             is_guest: false,
+            #[cfg(target_os = "linux")]
+            pid: std::process::id(),
         }
     }
 
@@ -402,6 +409,37 @@ impl Region {
     /// Notes that panic `number` was raised while `earlier` unwound.
     pub(crate) fn chain_panics(&self, number: u64, earlier: u64) {
         slots::chain(&self.memory, self.layout.word_of(Section::Slots), number, earlier);
+    }
+
+    /// The process that made or opened it. One that was forked off without the C library's
+    /// knowledge is another, and must leave it alone.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Where a fatal signal is written.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn fatal(&self) -> FatalArea<'_> {
+        FatalArea::new(&self.memory, self.layout.word_of(Section::Fatal))
+    }
+
+    /// Notes that `signal` asked the process to stop, and whether it dies of it. Async-signal-safe.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn mark_asked(&self, signal: i32, dies: bool) {
+        let set = |at: usize, value: u64| self.memory.word(at).store(value, Ordering::Release);
+        set(head::ASKED_AT, clock::boot_nanos());
+        set(head::ASKED, signal as u64);
+        if dies {
+            set(head::END, layout::end::ASKED);
+        }
+    }
+
+    /// Notes that `signal`, which is neither a crash nor a stop, ends the process.
+    /// Async-signal-safe.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn mark_ended_by(&self, signal: i32) {
+        self.memory.word(head::ENDED_BY).store(signal as u64, Ordering::Release);
     }
 
     /// Writes how the process ended.

@@ -17,11 +17,12 @@ use serde_json::{Map, Value};
 use super::breadcrumb::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
 use super::clock::{Anchors, system_time};
 use super::decode::{self, Bytes, Callsite};
+use super::fatal::{self, FatalRecord};
 use super::identity::{self, Identity};
 use super::layout::{
-    BLOCK_HEADER_WORDS, CALLSITE_BYTES, CALLSITE_MARK, HEADER_BYTES, IDENTITY_BYTES,
+    BLOCK_HEADER_WORDS, CALLSITE_BYTES, CALLSITE_MARK, FATAL_BYTES, HEADER_BYTES, IDENTITY_BYTES,
     LEDGER_ENTRIES, LEDGER_WORDS, MAGIC, NAME_BYTES, RECORD_HEADER_WORDS, RECORD_WORDS, SECTIONS,
-    SLOT_WORDS, SLOTS, Section, TAG_ENTRIES, TAG_WORDS, VERSION, flag, head, kind,
+    SLOT_WORDS, SLOTS, Section, TAG_ENTRIES, TAG_WORDS, VERSION, end, flag, head, kind,
 };
 use super::region::Region;
 use super::ring::State;
@@ -74,10 +75,49 @@ pub struct Snapshot {
     pub tags: Vec<(String, String)>,
     /// Panics, in the order they began.
     pub panics: Vec<PanicRecord>,
+    /// The fatal signal that the process took, if its handler wrote one.
+    pub fatal: Option<FatalRecord>,
+    /// The last signal that asked the process to stop.
+    pub asked: Option<Asked>,
+    /// A signal at its default disposition that ended the process and is neither a crash nor a
+    /// stop, such as SIGALRM.
+    pub ended_by: Option<i32>,
+    /// Whether the report of the end of the process is published.
+    pub silent_reported: bool,
+    /// Pid of the child that a monitor made the region for, 0 for none.
+    pub child_pid: u32,
+    /// Pid of the process that records here under its monitor, 0 for none.
+    pub owner_pid: u64,
     /// How many leases the ring has given.
     pub leases: u64,
     /// Module path and source file of every callsite seen: whose code the program's events are in.
     pub modules: Vec<(String, String)>,
+}
+
+/// That a process was asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// The signal's number.
+    pub signal: i32,
+    /// When it came, in nanoseconds since the machine's boot.
+    pub boot_nanos: u64,
+    /// Whether the process died of it. If not, a handler of the program's own had it too.
+    pub died_of_it: bool,
+}
+
+impl Asked {
+    fn read(header: &[u64]) -> Option<Asked> {
+        Some(Asked {
+            signal: signal(header[head::ASKED])?,
+            boot_nanos: header[head::ASKED_AT],
+            died_of_it: header[head::END] == end::ASKED,
+        })
+    }
+}
+
+/// A signal's number in a word of the header: no system has more than 128 signals.
+fn signal(word: u64) -> Option<i32> {
+    i32::try_from(word).ok().filter(|number| (1..=128).contains(number))
 }
 
 /// Why a file was not read as a region.
@@ -171,11 +211,23 @@ impl Snapshot {
         Ok(slots::read(&source.section(Section::Slots, "panic slots")?))
     }
 
+    /// Reads of a region's file only what takes no blocks: `breadcrumbs` and `modules` are empty,
+    /// and of the `losses` those are 0 that only blocks tell. To find out how a process ended,
+    /// quickly.
+    ///
+    /// # Errors
+    /// As [`Snapshot::read_file`].
+    pub fn read_file_brief(path: &Path) -> Result<Snapshot, ReadError> {
+        let file = File::open(path).map_err(ReadError::Io)?;
+        let len = file.metadata().map_err(ReadError::Io)?.len();
+        let mut read = |offset: u64, buffer: &mut [u8]| read_file_at(&file, offset, buffer);
+        Source::open(&mut read, len)?.brief()
+    }
+
     pub(super) fn read(read: ReadAt<'_>, len: u64, select: Select) -> Result<Snapshot, ReadError> {
         let mut source = Source::open(read, len)?;
-        let identity = source.section(Section::Identity, "identity")?;
-        let tags = source.tags()?;
-        let panics = source.section(Section::Slots, "panic slots")?;
+        // Before the breadcrumbs: what is known of a death is not older than they are.
+        let brief = source.brief()?;
         let (blocks, overtaken) = source.blocks()?;
         // Read after the blocks: a record may be of a callsite that was new a moment ago.
         let callsites = source.section(Section::Callsites, "callsites")?;
@@ -187,27 +239,22 @@ impl Snapshot {
         let losses = Losses {
             overwritten: header[head::OVERWRITTEN].saturating_add(overtaken),
             torn: joiner.torn,
-            cut: header[head::CUT],
-            dropped: header[head::DROPPED],
             spans_missing: joiner.spans_missing.len() as u64,
-            panics: header[head::PANICS_LOST],
+            ..losses(&header)
         };
-        let mut identity = identity::read(&identity);
-        if identity.pid == 0 {
-            // Its monitor could not know before it started.
-            identity.pid = u32::try_from(header[head::CHILD]).unwrap_or(0);
-            identity.start_ticks = Some(header[head::CHILD_START]).filter(|ticks| *ticks != 0);
-        }
-        Ok(Snapshot {
-            identity,
-            ended_cleanly: header[head::END] == super::layout::end::CLEAN,
-            breadcrumbs,
-            losses,
-            tags: tags::read(&tags),
-            panics: slots::read(&panics),
-            leases: header[head::NEXT_LEASE],
-            modules,
-        })
+        Ok(Snapshot { breadcrumbs, losses, modules, leases: header[head::NEXT_LEASE], ..brief })
+    }
+}
+
+/// What the header counts.
+fn losses(header: &[u64]) -> Losses {
+    Losses {
+        overwritten: header[head::OVERWRITTEN],
+        torn: 0,
+        cut: header[head::CUT],
+        dropped: header[head::DROPPED],
+        spans_missing: 0,
+        panics: header[head::PANICS_LOST],
     }
 }
 
@@ -270,12 +317,60 @@ impl<'a> Source<'a> {
             Section::Callsites => CALLSITE_BYTES,
             Section::Slots => SLOTS * SLOT_WORDS * 8,
             Section::Ledger => LEDGER_ENTRIES * LEDGER_WORDS * 8,
+            Section::Fatal => FATAL_BYTES,
             Section::Blocks => usize::MAX,
         };
         if length > most as u64 {
             return Err(ReadError::Damaged { part });
         }
         self.words(offset, length, part)
+    }
+
+    /// All but breadcrumbs.
+    fn brief(&mut self) -> Result<Snapshot, ReadError> {
+        let mut identity = identity::read(&self.section(Section::Identity, "identity")?);
+        let tags = tags::read(&self.tags()?);
+        let panics = slots::read(&self.section(Section::Slots, "panic slots")?);
+        let fatal = self.fatal()?;
+        let header = self.header()?;
+        let child_pid = u32::try_from(header[head::CHILD]).unwrap_or(0);
+        if identity.pid == 0 {
+            // Its monitor could not know before it started.
+            identity.pid = child_pid;
+            identity.start_ticks = Some(header[head::CHILD_START]).filter(|ticks| *ticks != 0);
+        }
+        Ok(Snapshot {
+            identity,
+            ended_cleanly: header[head::END] == end::CLEAN,
+            breadcrumbs: Vec::new(),
+            losses: losses(&header),
+            tags,
+            panics,
+            fatal,
+            asked: Asked::read(&header),
+            ended_by: signal(header[head::ENDED_BY]),
+            silent_reported: header[head::SILENT] == 1,
+            child_pid,
+            owner_pid: header[head::OWNER],
+            leases: header[head::NEXT_LEASE],
+            modules: Vec::new(),
+        })
+    }
+
+    /// The fatal signal, if there is one: only then is its section copied.
+    fn fatal(&mut self) -> Result<Option<FatalRecord>, ReadError> {
+        let (offset, _) = self.sections[Section::Fatal as usize];
+        let state = self.words(offset, 8, "fatal signal")?[0];
+        // Pairs with the Release stores of `FatalArea`: what it says is copied after it.
+        fence(Ordering::Acquire);
+        if !fatal::is_readable(state) {
+            return Ok(None);
+        }
+        let mut section = self.section(Section::Fatal, "fatal signal")?;
+        if let Some(first) = section.first_mut() {
+            *first = state;
+        }
+        Ok(fatal::read(&section))
     }
 
     /// Copies the tags, again if one was set meanwhile.

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use tracing::{info, info_span};
 
 use super::super::layout::{
-    BLOCK_HEADER_WORDS, CALLSITE_MARK, HEADER_BYTES, MAGIC, SLOT_WORDS, Section, VERSION, head,
+    BLOCK_HEADER_WORDS, CALLSITE_MARK, HEADER_BYTES, Layout, MAGIC, SECTIONS, SLOT_WORDS, Section,
+    VERSION, head,
 };
 use super::super::snapshot::{ReadError, Select, Snapshot};
 use super::layer::CASES;
@@ -30,6 +31,8 @@ fn region() -> Vec<u8> {
         slot.write_address(0, 1);
         slot.finish_addresses(1);
     }
+    #[cfg(target_os = "linux")]
+    super::fatal::write_all(bench.region().fatal());
     bench.bytes()
 }
 
@@ -71,7 +74,14 @@ fn mad_counts_of_addresses_do_no_harm() {
 /// Sections longer than any writer makes them: reading would take time in their square.
 #[test]
 fn a_section_too_long_is_damage() {
-    for part in [Section::Identity, Section::Tags, Section::Callsites, Section::Slots] {
+    for part in [
+        Section::Identity,
+        Section::Tags,
+        Section::Callsites,
+        Section::Slots,
+        #[cfg(target_os = "linux")]
+        Section::Fatal,
+    ] {
         let mut bytes = region();
         bytes.resize(bytes.len() + 4 * 1024 * 1024, 0);
         let length = bytes.len() as u64;
@@ -256,6 +266,7 @@ enum Mutation {
     Word { at: usize, value: u64 },
     HeaderWord { at: usize, value: u64 },
     BlockWord { block: usize, at: usize, value: u64 },
+    FatalWord { at: usize, value: u64 },
     Truncate(usize),
     Extend(usize),
 }
@@ -278,6 +289,7 @@ fn mutations() -> impl Strategy<Value = Vec<Mutation>> {
             (0_usize..128, value()).prop_map(|(at, value)| Mutation::HeaderWord { at, value }),
             (0_usize..4, 0_usize..128, value())
                 .prop_map(|(block, at, value)| Mutation::BlockWord { block, at, value }),
+            (0_usize..64, value()).prop_map(|(at, value)| Mutation::FatalWord { at, value }),
             any::<usize>().prop_map(Mutation::Truncate),
             (0_usize..100_000).prop_map(Mutation::Extend),
         ];
@@ -298,6 +310,10 @@ fn apply(bytes: &mut Vec<u8>, mutation: &Mutation) {
             // Where the first leases are, wherever the section table points by now.
             let from_end = (256 - block) * 128;
             set_word(bytes, (words.saturating_sub(from_end) + at) % words, value);
+        }
+        Mutation::FatalWord { at, value } => {
+            let fatal = Layout::new(0).word_of(Section::Fatal);
+            set_word(bytes, (fatal + at) % words, value);
         }
         Mutation::Truncate(len) => bytes.truncate(len % bytes.len()),
         Mutation::Extend(more) => bytes.resize(bytes.len() + more, 0xA5),
@@ -323,7 +339,7 @@ proptest! {
     #[test]
     fn arbitrary_bytes_do_no_harm(
         mut bytes in proptest::collection::vec(any::<u8>(), HEADER_BYTES..16 * HEADER_BYTES),
-        sections in proptest::collection::vec((0_u64..40_000, 0_u64..70_000), 5),
+        sections in proptest::collection::vec((0_u64..40_000, 0_u64..70_000), SECTIONS),
         block_bytes in 16_u64..64,
     ) {
         let length = bytes.len() as u64;

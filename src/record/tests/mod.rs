@@ -4,6 +4,8 @@
 // What has some (the memory, the buffer of a record, a thread's spans) has tests that Miri runs.
 #[cfg(not(any(lastwords_loom, miri)))]
 mod damage;
+#[cfg(all(target_os = "linux", not(any(lastwords_loom, miri))))]
+mod fatal;
 #[cfg(not(any(lastwords_loom, miri)))]
 mod layer;
 #[cfg(lastwords_loom)]
