@@ -31,7 +31,8 @@
 //! # What is not
 //!
 //! * Deaths that run no hook (SIGKILL, SIGSEGV, a stack overflow) are reported by `lastwords run`;
-//!   without it they leave the region with its breadcrumbs behind, and nothing reads it yet but
+//!   without it they leave the region behind, with its breadcrumbs and, of a fault, an abort or a
+//!   limit, the thread's registers, stack and module map; nothing reads it yet but
 //!   [`record::Snapshot`].
 //! * Only what is panicked with or [captured](capture_error) is sent; with no DSN, or with sending
 //!   switched off, reports stay in the spool, for `lastwords list` and `lastwords show`.
@@ -44,8 +45,20 @@
 //! A panic hook before the one that is set, one thread named `lastwords` that takes no signals and
 //! sleeps until a panic (a second one, `lastwords-send`, once there is something to send), one exit
 //! handler and one `fork` handler of the C library, one open file
-//! (close-on-exec) and its mapping of 1.5 MiB. Settings in the environment
+//! (close-on-exec) and its mapping of 1.6 MiB. Settings in the environment
 //! (`LASTWORDS_...`) have the last word over the builder's: see [`config`].
+//!
+//! On Linux, signal handlers, which write what they know into the region and then have happen what
+//! would have happened without them (exit status, core dump and the runtime's message about a stack
+//! overflow included):
+//!
+//! * of SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGXCPU and SIGXFSZ, unless
+//!   they are ignored. A handler that was there before is called next. One thing is different: a
+//!   SIGSEGV or SIGBUS that somebody *sends* ends the process, where the Rust runtime's handler
+//!   alone returns from the first one;
+//! * where they are at their default, of SIGTERM, SIGINT, SIGHUP and SIGQUIT, and of SIGALRM,
+//!   SIGUSR1, SIGUSR2, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT and SIGPIPE. A handler that the
+//!   program sets later simply replaces them; PID 1 of a PID namespace gets none of these.
 //!
 //! # The rooms
 //!

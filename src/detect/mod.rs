@@ -3,15 +3,20 @@
 //! `hook` writes what a panicking thread knows into the region; `panic` makes crashes of what it
 //! wrote, with `stack` (symbolication, and what to cut), `rust_names` (names to group by) and
 //! `in_app` (whose code it is). `outside` does the same for a process that has died, from its region
-//! and the files it ran. `stderr` finds crashes in what a program prints, one file per
+//! and the files it ran. `fatal` and `stop` are signal handlers, with `disposition`: they write into the
+//! region what the process dies of. `stderr` finds crashes in what a program prints, one file per
 //! runtime; `error` takes what a program captures itself; `exit` knows what an exit
 //! status says alone, with `oom` (the kernel's OOM killer) and `rlimits`; `signal` knows signals by name.
 
 #[cfg(target_os = "linux")]
 mod c_library;
 mod crash;
+#[cfg(target_os = "linux")]
+mod disposition;
 mod error;
 pub mod exit;
+#[cfg(target_os = "linux")]
+mod fatal;
 pub(crate) mod hook;
 mod in_app;
 pub mod oom;
@@ -23,6 +28,8 @@ pub mod rust_names;
 pub mod signal;
 mod stack;
 pub mod stderr;
+#[cfg(target_os = "linux")]
+mod stop;
 
 pub use crash::{
     Crash, CrashedThread, Ending, Exception, Frame, Image, Location, Mechanism, Runtime, Severity,
@@ -33,3 +40,14 @@ pub use in_app::OwnCrates;
 pub use panic::{Family, families};
 pub use rlimits::ResourceLimits;
 pub(crate) use stack::learn_from_install;
+
+/// Sets the handlers of [`fatal`] and [`stop`], once; see there which signals they take.
+#[cfg(target_os = "linux")]
+pub(crate) fn install_signal_handlers(recording: &std::sync::Arc<crate::record::Recording>) {
+    fatal::install(recording);
+    stop::install(recording);
+}
+
+/// Elsewhere a region does not outlive its process, so that nothing is to be written into it.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn install_signal_handlers(_recording: &std::sync::Arc<crate::record::Recording>) {}

@@ -19,7 +19,7 @@ use sentry::protocol::Event;
 use crate::build_info::BuildInfo;
 use crate::config::{self, Flags, Origin, Overrides, Settings, SuperviseMode};
 use crate::deliver::Spool;
-use crate::detect::hook;
+use crate::detect::{hook, install_signal_handlers};
 use crate::record::{
     Identity, Plan, Recording, Region, detach_in_forked_children, remember_main_name,
 };
@@ -265,6 +265,7 @@ fn start(settings: Settings, above: Option<Above>, before_send: Option<BeforeSen
     let plan = Plan { place, ring_bytes: settings.ring_size, identity: identity.clone() };
     let recording = Arc::new(Recording::new(region, plan));
     detach_in_forked_children(&recording);
+    install_signal_handlers(&recording);
     let limit = settings.spool_limit;
     let sink = spool.map_or(Sink::Nothing, |spool| Sink::Spool(spool, limit));
     let publisher = Arc::new(Publisher::new(settings, identity, recording, sink, outward));
