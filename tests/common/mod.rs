@@ -268,6 +268,18 @@ impl Running {
         self.directory.as_ref().expect("not finished").path().join("state")
     }
 
+    /// The process that was started.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: i32) {
+        let words = [format!("-{signal}"), self.pid().to_string()];
+        let sent = Command::new("kill").args(words).status();
+        assert!(sent.expect("kill can be run").success(), "{self:?}");
+    }
+
     /// Waits until it has printed `line` on standard output.
     pub fn wait_for_line(&mut self, line: &str) {
         self.wait_until(|running| {

@@ -6,12 +6,14 @@
 mod bystanders;
 mod deaths;
 mod delivery;
+mod fatal;
 mod fork;
 mod holding;
 mod ingest;
 mod lines;
 mod machine;
 mod payloads;
+mod stops;
 
 use std::process::ExitCode;
 
@@ -21,9 +23,10 @@ use tracing_subscriber::prelude::*;
 type Scenario = (&'static str, fn());
 
 /// What is run before lastwords is installed.
-const PREPARATIONS: [Scenario; 1] = [("hook-panics", deaths::set_hook_that_panics)];
+const PREPARATIONS: [&[Scenario]; 2] =
+    [&[("hook-panics", deaths::set_hook_that_panics)], &fatal::PREPARATIONS];
 
-const SCENARIOS: [&[Scenario]; 9] = [
+const SCENARIOS: [&[Scenario]; 11] = [
     &ingest::SCENARIOS,
     &deaths::SCENARIOS,
     &delivery::SCENARIOS,
@@ -33,6 +36,8 @@ const SCENARIOS: [&[Scenario]; 9] = [
     &fork::SCENARIOS,
     &lines::SCENARIOS,
     &machine::SCENARIOS,
+    &fatal::SCENARIOS,
+    &stops::SCENARIOS,
 ];
 
 fn main() -> ExitCode {
@@ -42,7 +47,7 @@ fn main() -> ExitCode {
         eprintln!("victim: no scenario {wanted:?}");
         return ExitCode::from(64);
     };
-    if let Some((_, prepare)) = PREPARATIONS.iter().find(named) {
+    if let Some((_, prepare)) = PREPARATIONS.into_iter().flatten().find(named) {
         prepare();
     }
     if std::env::var_os("PLAIN").is_none() {
