@@ -14,14 +14,22 @@ mod delivery;
 mod exit;
 mod global;
 mod inspect;
+#[cfg(target_os = "linux")]
+mod end_watch;
+#[cfg(target_os = "linux")]
+mod post_mortem;
 mod memory;
+#[cfg(target_os = "linux")]
 pub(crate) mod monitor;
 mod publish;
 mod reporter;
 mod seal;
+#[cfg(target_os = "linux")]
 mod sessions;
 mod sink;
 mod state_dir;
+mod supervision;
+pub(crate) mod sweep;
 mod tags_file;
 mod thread;
 
@@ -43,6 +51,7 @@ pub use capture::{capture_error, capture_error_with_backtrace, capture_message};
 pub use global::{remove_tag, set_tag};
 pub use inspect::{StateDir, inspect_state_dirs};
 pub use state_dir::state_dir_candidates;
+pub use supervision::{Supervision, supervise};
 
 /// A handle to a recording. Cheap to clone; dropping it does nothing.
 #[derive(Clone)]

@@ -106,6 +106,13 @@ pub enum Command {
     /// too many of their kind, go only if they are named. Exit codes: 0 all that should go has gone,
     /// 1 something is left.
     Send(SendArgs),
+    /// Report processes that died with nobody watching
+    ///
+    /// A program that records itself leaves its last log lines in a file when it is killed. Each such file
+    /// is looked at, and the death reported, once; one whose process lives, is watched, or belongs to
+    /// somebody else is left alone. The next start of the same program does the same, and so does
+    /// `lastwords run`. Exit codes: 0 done, 1 something could not be looked at or reported.
+    Sweep(SweepArgs),
     /// Read crash output from a file or standard input
     ///
     /// Every crash in it is shown as `lastwords show` shows a report, with the lines before it as
@@ -259,6 +266,29 @@ Examples:
   lastwords send                 all that waits
   lastwords send 3f2a            the report whose id begins with 3f2a, whatever its state
   lastwords send --rejected      what servers refused, once more";
+
+/// Options of `lastwords sweep`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = SWEEP_EXAMPLES)]
+pub struct SweepArgs {
+    /// Show those that nothing is to be done about, too
+    ///
+    /// Without it only what was reported, removed or could not be looked at is shown.
+    #[arg(long, help_heading = "Output", conflicts_with = "json")]
+    pub all: bool,
+
+    /// Print one JSON object per region and line
+    ///
+    /// Fields: `path`, `outcome` (one word), `words`, `ids` (of the reports made now).
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+const SWEEP_EXAMPLES: &str = "\
+Examples:
+  lastwords sweep                    what died unwatched, reported now
+  lastwords sweep --all              and what is left alone, and why
+  lastwords sweep --state-dir /var/lib/lastwords";
 
 /// Options of `lastwords list`.
 #[derive(Debug, clap::Args)]

@@ -18,6 +18,7 @@ mod send;
 mod settings;
 mod show;
 mod store;
+mod sweep;
 mod text;
 
 use std::process::ExitCode;
@@ -49,6 +50,10 @@ fn read(args: &Args, out: &mut Output) -> Result<u8, Error> {
         Command::Show(options) => show::run(options, &store()?, out)?,
         Command::Send(options) if send::run(options, &store()?, out)? => {}
         Command::Send(_) => code = exit::FAILED,
+        Command::Sweep(options) => {
+            let is_well = sweep::run(options, args.state_dir.as_deref(), out)?;
+            code = if is_well { exit::OK } else { exit::FAILED };
+        }
         Command::Doctor(options) => {
             let is_well = doctor::run(options, args.state_dir.as_deref(), out)?;
             code = if is_well { exit::OK } else { exit::FAILED };

@@ -27,6 +27,7 @@ pub fn run(args: &RunArgs, state_dir: Option<&Path>) -> Result<Ended, StartError
         group: args.group,
         pty: args.pty,
         keep: Vec::new(),
+        files: Vec::new(),
     };
     run_monitored(command, resolved.settings, &flags)
 }

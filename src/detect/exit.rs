@@ -38,9 +38,9 @@ const FATAL: [i32; 0] = [];
 
 /// The signal that an abort ends in.
 #[cfg(unix)]
-const ABORT: i32 = libc::SIGABRT;
+pub(crate) const ABORT: i32 = libc::SIGABRT;
 #[cfg(not(unix))]
-const ABORT: i32 = 6;
+pub(crate) const ABORT: i32 = 6;
 
 /// The signals whose numbers say why they were sent. Where no signal ends a process, the numbers are
 /// Linux's, for what is said of a process of another machine.
@@ -154,6 +154,12 @@ fn reason(number: i32, limits: &ResourceLimits) -> String {
         _ if is_kill(number) => "killed".to_owned(),
         _ => String::new(),
     }
+}
+
+/// Whether an ending is that of a kill: what no program can do anything about.
+#[must_use]
+pub fn is_killed(ending: Ending) -> bool {
+    ending == Ending::Signal(KILL)
 }
 
 fn is_kill(number: i32) -> bool {

@@ -10,6 +10,8 @@
 
 #[cfg(target_os = "linux")]
 mod c_library;
+#[cfg(target_os = "linux")]
+pub(crate) mod autopsy;
 mod crash;
 #[cfg(target_os = "linux")]
 mod disposition;
@@ -17,6 +19,8 @@ mod error;
 pub mod exit;
 #[cfg(target_os = "linux")]
 mod fatal;
+#[cfg(target_os = "linux")]
+mod fault;
 pub(crate) mod hook;
 mod in_app;
 pub mod oom;
@@ -37,8 +41,11 @@ pub use crash::{
 };
 pub use error::captured;
 pub use in_app::OwnCrates;
+pub(crate) use panic::rustc_version;
 pub use panic::{Family, families};
 pub use rlimits::ResourceLimits;
+#[cfg(target_os = "linux")]
+pub(crate) use stack::learn_from_frames;
 pub(crate) use stack::learn_from_install;
 
 /// Sets the handlers of [`fatal`] and [`stop`], once; see there which signals they take.

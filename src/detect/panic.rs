@@ -73,32 +73,39 @@ impl Family<'_> {
         self.crash_of(|panic| exception(panic, own))
     }
 
-    /// The crash as another process knows it: its frames are addresses.
-    pub fn crash_from_outside(&self) -> Crash {
-        self.crash_of(bare_exception)
+    /// The crash as another process knows it; `frames` makes something of return addresses.
+    pub(crate) fn crash_from_outside(&self, mut frames: impl FnMut(&[u64]) -> Vec<Frame>) -> Crash {
+        self.crash_of(|panic| {
+            let exception = bare_exception(panic);
+            let found = frames(&panic.addresses);
+            if found.is_empty() { exception } else { Exception { frames: found, ..exception } }
+        })
     }
 
-    fn crash_of(&self, exception: impl Fn(&PanicRecord) -> Exception) -> Crash {
+    fn crash_of(&self, exception: impl FnMut(&PanicRecord) -> Exception) -> Crash {
         let first = self.first();
         Crash {
             event_id: Uuid::from_bytes(first.event_id),
             time: system_time(first.wall_nanos),
             runtime: Runtime::Rust,
             // The compiler of this crate, which is that of the program.
-            runtime_version: option_env!("LASTWORDS_RUSTC")
-                .filter(|version| !version.is_empty())
-                .map(str::to_owned),
+            runtime_version: rustc_version(),
             severity: self.severity(),
             thread: Some(CrashedThread {
                 id: Some(first.thread),
                 name: first.thread_name.clone(),
                 main: first.main,
             }),
-            exceptions: self.members.iter().map(|panic| exception(panic)).collect(),
+            exceptions: self.members.iter().copied().map(exception).collect(),
             threads: Vec::new(),
             threads_elided: 0,
         }
     }
+}
+
+/// The compiler that built this program.
+pub(crate) fn rustc_version() -> Option<String> {
+    option_env!("LASTWORDS_RUSTC").filter(|version| !version.is_empty()).map(str::to_owned)
 }
 
 fn exception(panic: &PanicRecord, own: &OwnCrates) -> Exception {

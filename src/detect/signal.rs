@@ -107,6 +107,12 @@ fn real_time_number(name: &str) -> Option<i32> {
     (first..=last).contains(&number).then_some(number)
 }
 
+/// Whether it is the signal that asks for nothing but an end.
+#[must_use]
+pub fn is_term(number: i32) -> bool {
+    name(number) == "SIGTERM"
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;

@@ -89,7 +89,11 @@ pub fn mark_in_app(frames: &mut [Frame], own: &OwnCrates) {
 /// Learns which crates are the program's own from the stack of the call that installed lastwords:
 /// `main`, and whoever called `install`.
 pub fn learn_from_install(addresses: &[u64], own: &mut OwnCrates) {
-    let frames = symbolicate(addresses);
+    learn_from_frames(&symbolicate(addresses), own);
+}
+
+/// The same from the frames of that stack, innermost first.
+pub fn learn_from_frames(frames: &[Frame], own: &mut OwnCrates) {
     let functions = || frames.iter().filter_map(|frame| frame.function.as_deref());
     let foreign = |function: &&str| {
         rust_names::krate(function).is_none_or(|k| rust_names::is_standard(k) || k == "lastwords")

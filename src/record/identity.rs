@@ -50,11 +50,48 @@ pub struct Identity {
     pub flags: Vec<(String, String)>,
     /// What was loaded into the process at its start, the executable first.
     pub modules: Vec<LoadedModule>,
+    /// Return addresses of the call that installed lastwords, innermost first: they tell whose code the
+    /// program's is.
+    pub install_stack: Vec<u64>,
+    /// Whether the program has a function of its own that every report must pass.
+    pub has_before_send: bool,
+    /// Whether a monitor watched the process from its start.
+    pub watched: bool,
+    /// Whether sessions are sent.
+    pub sessions: bool,
+    /// The compiler that built the program, where it is known.
+    pub runtime_version: Option<String>,
+    /// The memory cgroup at the start, by whose counters the OOM killer is found out.
+    pub memory: Option<MemoryAtStart>,
+}
+
+/// The memory cgroup of a process at its start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MemoryAtStart {
+    /// The cgroup, as the room that knows cgroups writes it.
+    pub cgroup: serde_json::Value,
+    /// How many of its processes the OOM killer had killed before.
+    pub oom_kills: u64,
 }
 
 /// When a process started, in clock ticks since boot.
 pub(super) fn start_ticks_of(pid: u32) -> Option<u64> {
     proc::start_ticks(&pid.to_string())
+}
+
+/// Boot id, PID namespace and name of the machine, as this process sees them.
+pub(super) fn of_this_machine() -> (Option<String>, Option<u64>, Option<String>) {
+    (proc::boot_id(), proc::pid_namespace(), proc::server_name())
+}
+
+/// Whether process `pid`, started at `start_ticks` (unknown: whenever), runs. One that has died and
+/// was not waited for yet does not.
+pub(super) fn is_running(pid: u32, start_ticks: Option<u64>) -> bool {
+    let process = pid.to_string();
+    let started = proc::start_ticks(&process);
+    let is_it = started.is_some() && (start_ticks.is_none() || started == start_ticks);
+    is_it && !proc::has_ended(&process)
 }
 
 /// Where in the identity section the JSON lies by the section's first word: first word and bytes.
@@ -102,6 +139,26 @@ mod proc {
         after_name.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
     }
 
+    /// Whether a process that is still listed has died: all its threads have. (A main thread may end
+    /// before the others.)
+    pub(super) fn has_ended(process: &str) -> bool {
+        if !is_zombie(&format!("/proc/{process}/stat")) {
+            return false;
+        }
+        let threads = std::fs::read_dir(format!("/proc/{process}/task"));
+        threads.into_iter().flatten().flatten().all(|it| {
+            let stat = it.path().join("stat");
+            is_zombie(&stat.to_string_lossy())
+        })
+    }
+
+    /// Whether a `stat` file says so; what is gone is no more than that.
+    fn is_zombie(stat: &str) -> bool {
+        let stat = std::fs::read_to_string(stat).unwrap_or_default();
+        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+        matches!(state, None | Some('Z' | 'X' | 'x'))
+    }
+
     pub(super) fn boot_id() -> Option<String> {
         let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
         Some(id.trim().to_owned())
@@ -121,6 +178,9 @@ mod proc {
 mod proc {
     pub(super) fn start_ticks(_process: &str) -> Option<u64> {
         None
+    }
+    pub(super) fn has_ended(_process: &str) -> bool {
+        false
     }
     pub(super) fn boot_id() -> Option<String> {
         None

@@ -96,13 +96,13 @@ impl Memory {
     }
 
     /// A new file `path` of `bytes`, all of whose blocks exist, mapped shared; mode 0600, and
-    /// locked by this process with `flock`.
+    /// its life lock is held.
     ///
     /// # Errors
     /// Whatever creating, allocating or mapping says; the file is then gone again.
     #[cfg(target_os = "linux")]
     pub(crate) fn file(path: &Path, bytes: usize) -> io::Result<Memory> {
-        use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
+        use rustix::fs::{FallocateFlags, Mode, OFlags};
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
@@ -116,9 +116,7 @@ impl Memory {
             .and_then(|()| Memory::map(file.into(), bytes, Some(path.to_owned())));
         match made {
             Ok(memory) => {
-                if let Backing::Mapped { file, .. } = &memory.backing {
-                    let _ = rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
-                }
+                memory.share_life();
                 Ok(memory)
             }
             Err(error) => {
@@ -145,6 +143,32 @@ impl Memory {
             return Err(io::ErrorKind::InvalidData.into());
         }
         Memory::map(file.into(), bytes, Some(path.to_owned()))
+    }
+
+    /// Holds the life lock, with all others that record here, until the file is closed.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn share_life(&self) {
+        if let Backing::Mapped { file, .. } = &self.backing {
+            // Without it only another PID namespace knows less.
+            let _ = super::byte_lock::share(file, super::fate::LIFE);
+        }
+    }
+
+    /// Takes the report lock; `false` where another process has it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn lock_report(&self) -> bool {
+        match &self.backing {
+            Backing::Mapped { file, .. } => {
+                super::byte_lock::take(file, super::remains::REPORT).unwrap_or(false)
+            }
+            Backing::Heap => true,
+        }
+    }
+
+    /// Elsewhere nobody else reports a process.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn lock_report(&self) -> bool {
+        true
     }
 
     /// `bytes` of memory that has a descriptor but no name.

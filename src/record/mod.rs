@@ -4,17 +4,21 @@
 //! `thread` (what each thread keeps), `encode` (an event as words, in a `buffer` on the stack), `callsite` (static parts,
 //! written once), `region` (one process's recording), `ring` (the protocol of its blocks), and on
 //! the reading side `snapshot`, `decode`, `breadcrumb`, and `line` for what is no event but a line of text. Beside them `tags`, `slots` and `fatal` with `registers` (the other
-//! tables of a region), `layout` (its bytes), `memory` (where it lies), `old_regions` (how many the dead may leave), `identity` (whose it is), `loaded` (what that process had loaded),
+//! tables of a region), `layout` (its bytes), `memory` (where it lies), `old_regions` (how many the dead may
+//! leave), `remains` (what a dead process leaves) with `fate` (whether it is dead) and `byte_lock`,
+//! `identity` (whose it is), `loaded` (what that process had loaded),
 //! `clock`, `random` (ids), `recording` (which region is written now) and `sync` (atomics, also under
 //! loom).
 
 mod breadcrumb;
 mod buffer;
+pub(crate) mod byte_lock;
 mod callsite;
 mod clock;
 mod decode;
 mod encode;
 mod fatal;
+mod fate;
 mod identity;
 mod layer;
 mod layout;
@@ -27,6 +31,7 @@ mod random;
 mod recording;
 mod region;
 mod registers;
+mod remains;
 mod ring;
 mod slots;
 mod snapshot;
@@ -40,7 +45,7 @@ mod tests;
 
 pub use breadcrumb::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
 pub use fatal::FatalRecord;
-pub use identity::Identity;
+pub use identity::{Identity, MemoryAtStart};
 pub use layout::{MAX_RING_BYTES, MIN_RING_BYTES};
 pub use line::{RawLine, breadcrumbs as line_breadcrumbs};
 pub use loaded::LoadedModule;
@@ -49,6 +54,8 @@ pub use slots::PanicRecord;
 pub use snapshot::{Asked, MOST_BYTES, ReadError, Select, Snapshot};
 pub use stderr::RecentLines;
 
+pub(crate) use fate::Fate;
+pub(crate) use remains::{Refused, Remains};
 pub(crate) use clock::{boot_nanos, system_time, wall_millis};
 #[cfg(target_os = "linux")]
 pub(crate) use fatal::{FatalArea, FatalFacts};

@@ -3,12 +3,15 @@
 //! **Guarantee:** a region whose process lives is never touched. **Lost:** of dead processes' regions
 //! all but the newest [`KEPT`]: a service that is killed every minute must not fill the disk.
 //!
-//! A region is one of the living while somebody holds its lock; a lock that can be had proves that
-//! nobody does, in whatever namespace.
+//! A region is one of the living while somebody holds its life lock, in whatever namespace.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use super::byte_lock;
+use super::fate::LIFE;
+use super::remains::REPORT;
 
 /// How many regions of dead processes are kept, of about 1.6 MiB each by default.
 const KEPT: usize = 16;
@@ -56,21 +59,13 @@ fn remove_lone_tags(regions: &Path) {
 /// The extension of a region.
 const REGION: &str = "region";
 
-#[cfg(unix)]
 fn is_dead(path: &Path) -> bool {
-    use rustix::fs::{FlockOperation, flock};
-    // Taken only to see whether it can be, and given back when the file is closed.
-    File::open(path)
-        .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok())
+    let held = |place| File::open(path).and_then(|file| byte_lock::is_held(&file, place));
+    // Where locks are not known there are no regions either.
+    matches!((held(LIFE), held(REPORT)), (Ok(false), Ok(false)))
 }
 
-#[cfg(not(unix))]
-fn is_dead(path: &Path) -> bool {
-    // Regions are files on Linux only.
-    File::open(path).is_err()
-}
-
-#[cfg(all(test, unix))]
+#[cfg(all(test, target_os = "linux", target_pointer_width = "64"))]
 mod tests {
     use super::*;
 
@@ -91,7 +86,7 @@ mod tests {
             make(age);
         }
         let living = make(1000);
-        rustix::fs::flock(&living, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+        assert!(byte_lock::take(&living, LIFE).unwrap());
         std::fs::write(dir.path().join("other"), "").unwrap();
 
         std::fs::write(dir.path().join("gone.tags"), "").unwrap();

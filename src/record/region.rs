@@ -118,10 +118,26 @@ impl Region {
             return false;
         }
         let owner = self.memory.word(head::OWNER);
-        match owner.compare_exchange(0, pid, Ordering::AcqRel, Ordering::Acquire) {
+        let taken = match owner.compare_exchange(0, pid, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,
             Err(owner) => owner == pid,
+        };
+        #[cfg(target_os = "linux")]
+        if taken {
+            self.memory.share_life();
         }
+        taken
+    }
+
+    /// Keeps everybody else from reporting whose region it is: that is up to this process, as long as
+    /// it lives.
+    pub(crate) fn lock_report(&self) -> bool {
+        self.memory.lock_report()
+    }
+
+    /// From now on a monitor beside this process reports it and removes the file.
+    pub(crate) fn leave_to_monitor(&mut self) {
+        self.is_guest = true;
     }
 
     /// Says whose region it is, now that a monitor's child runs.

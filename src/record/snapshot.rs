@@ -172,9 +172,16 @@ impl Snapshot {
     /// # Errors
     /// [`ReadError`], where the file as a whole is no region.
     pub fn read_file(path: &Path, select: Select) -> Result<Snapshot, ReadError> {
-        let file = File::open(path).map_err(ReadError::Io)?;
+        Snapshot::read_open(&File::open(path).map_err(ReadError::Io)?, select)
+    }
+
+    /// Reads the region in an open file.
+    ///
+    /// # Errors
+    /// As [`Snapshot::read_file`].
+    pub(crate) fn read_open(file: &File, select: Select) -> Result<Snapshot, ReadError> {
         let len = file.metadata().map_err(ReadError::Io)?.len();
-        let mut read = |offset: u64, buffer: &mut [u8]| read_file_at(&file, offset, buffer);
+        let mut read = |offset: u64, buffer: &mut [u8]| read_file_at(file, offset, buffer);
         Snapshot::read(&mut read, len, select)
     }
 

@@ -13,15 +13,17 @@ use super::reporter::Reporter;
 use super::seal::BeforeSend;
 use super::sink::Sink;
 use super::state_dir::Opened;
+use super::supervision::{self, Supervision};
 use super::{Recorder, exit, global, reporter, state_dir};
 use sentry::protocol::Event;
 
 use crate::build_info::BuildInfo;
 use crate::config::{self, Flags, Origin, Overrides, Settings, SuperviseMode};
 use crate::deliver::Spool;
+use crate::detect::oom::MemoryCgroup;
 use crate::detect::{hook, install_signal_handlers};
 use crate::record::{
-    Identity, Plan, Recording, Region, detach_in_forked_children, remember_main_name,
+    Identity, MemoryAtStart, Plan, Recording, Region, detach_in_forked_children, remember_main_name,
 };
 use crate::report;
 
@@ -235,18 +237,34 @@ impl Builder {
         if INSTALLED.swap(true, Ordering::AcqRel) {
             return Err(InstallError::AlreadyInstalled);
         }
-        resolved.problems.iter().for_each(|problem| global::warn(&problem.to_string()));
         let mut settings = resolved.settings;
+        settings.supervise = settings.supervise.filter(|_| self.code.supervise.is_some());
         settings.tag_first_argument(std::env::args_os().nth(1).as_deref());
-        Ok(start(settings, above, self.before_send))
+        // Before anything is opened, and said: a wrap starts all of this once more.
+        let supervision = supervision::begin(&settings, self.before_send.as_ref());
+        resolved.problems.iter().for_each(|problem| global::warn(&problem.to_string()));
+        let wants_beside = supervision == Supervision::Unsupported
+            && settings.supervise == Some(SuperviseMode::Monitor);
+        Ok(start(settings, above, self.before_send, wants_beside))
     }
 }
 
 /// Opens everything and connects it.
-fn start(settings: Settings, above: Option<Above>, before_send: Option<BeforeSend>) -> Recorder {
+fn start(
+    settings: Settings,
+    above: Option<Above>,
+    before_send: Option<BeforeSend>,
+    wants_beside: bool,
+) -> Recorder {
     remember_main_name();
     let (ledger, own) = above.map_or((None, None), |above| (Some(above.ledger), above.own));
-    let mut identity = identity(&settings);
+    let own = own.or_else(supervision::early_region);
+    let mut identity = Identity {
+        has_before_send: before_send.is_some(),
+        watched: own.is_some() || wants_beside,
+        install_stack: install_stack(),
+        ..identity(&settings)
+    };
     if let Some(region) = &own {
         // Whoever reports a silent death reports it under the one id.
         let made = region.identity();
@@ -257,8 +275,11 @@ fn start(settings: Settings, above: Option<Above>, before_send: Option<BeforeSen
     if identity.start_ticks.is_none() && cfg!(target_os = "linux") {
         global::warn("cannot read /proc: reports lack facts about the process");
     }
-    let Opened { region, spool, place } = state_dir::open(&settings, &identity, own);
+    let Opened { mut region, spool, place } = state_dir::open(&settings, &identity, own);
     warn_of_mended(&settings);
+    if wants_beside {
+        supervision::beside(&mut region, &settings, before_send.as_ref());
+    }
     let delivery = Arc::new(Delivery::new(&settings, drained_by_monitor(&region, spool.as_ref())));
     delivery.begin(spool.as_ref());
     let outward = Outward { delivery, before_send };
@@ -269,12 +290,25 @@ fn start(settings: Settings, above: Option<Above>, before_send: Option<BeforeSen
     let limit = settings.spool_limit;
     let sink = spool.map_or(Sink::Nothing, |spool| Sink::Spool(spool, limit));
     let publisher = Arc::new(Publisher::new(settings, identity, recording, sink, outward));
+    publisher.sweep();
     let reporter = Reporter::start(Arc::clone(&publisher));
     hook::install(reporter::sink(&publisher, &reporter, ledger));
     let recorder = Recorder { publisher: Arc::clone(&publisher) };
     global::set_installed(&recorder);
     exit::register(publisher, reporter);
     recorder
+}
+
+/// The innermost frames of the call of [`install`](Builder::install).
+pub(super) fn install_stack() -> Vec<u64> {
+    /// How many are kept: the call is made in `main`, or not far from it.
+    const MOST: usize = 32;
+    let mut stack = Vec::with_capacity(MOST);
+    hook::walk(|address| {
+        stack.push(address);
+        stack.len() < MOST
+    });
+    stack
 }
 
 /// The directory of the spool, if a monitor drains it when the process has ended.
@@ -301,8 +335,18 @@ pub(super) fn identity(settings: &Settings) -> Identity {
         static_tags: settings.tags.clone(),
         scrub_keys: settings.scrub_keys.clone(),
         breadcrumbs: settings.breadcrumbs,
+        sessions: settings.sessions,
+        runtime_version: crate::detect::rustc_version(),
+        memory: memory_at_start(),
         ..Identity::of_this_process()
     }
+}
+
+/// The counters by which the OOM killer is found out later.
+fn memory_at_start() -> Option<MemoryAtStart> {
+    let cgroup = MemoryCgroup::of_this_process()?;
+    let oom_kills = cgroup.oom_kills()?;
+    Some(MemoryAtStart { cgroup: serde_json::to_value(cgroup).ok()?, oom_kills })
 }
 
 /// Why a recorder was not installed: a mistake in the program's code.

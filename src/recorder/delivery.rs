@@ -200,7 +200,7 @@ impl Delivery {
     /// Whether a monitor sends what is in the spool. It may have been killed, or be that of a parent
     /// which this process was forked from.
     fn is_watched(&self) -> bool {
-        self.monitored.is_some() && above::is_our_parent()
+        self.monitored.is_some() && above::is_watched()
     }
 
     /// Another client of this program sends to `dsn` by this delivery.

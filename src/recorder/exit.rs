@@ -10,6 +10,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::above;
 use super::publish::Publisher;
 use super::reporter::Reporter;
 use crate::record::END_CLEAN;
@@ -37,12 +38,13 @@ fn at_exit(status: Option<i32>) {
     }
     region.mark_end(END_CLEAN);
     if let Some(path) = region.path()
-        && !region.is_guest()
+        && !(region.is_guest() && above::is_watched())
         && !region.has_pending_panics()
         && !region.has_unkept_panics()
     {
         let _ = std::fs::remove_file(path);
     }
+    publisher.wait_for_sweep();
     // Last: a wait that is cut short by a signal costs nothing then.
     publisher.delivery().finish();
 }
@@ -60,6 +62,21 @@ fn register_handler() {
     }
     // SAFETY: the signature is that of glibc's manual, and `handler` lives as long as the program.
     unsafe { on_exit(handler, std::ptr::null_mut()) };
+    register_quick_handler();
+}
+
+/// `quick_exit` runs handlers of its own.
+#[cfg(target_os = "linux")]
+fn register_quick_handler() {
+    extern "C" fn handler() {
+        at_exit(None);
+    }
+    unsafe extern "C" {
+        /// `at_quick_exit` of the C standard.
+        fn at_quick_exit(handler: extern "C" fn()) -> std::ffi::c_int;
+    }
+    // SAFETY: the signature is that of the C standard, and `handler` lives as long as the program.
+    unsafe { at_quick_exit(handler) };
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
@@ -73,4 +90,6 @@ fn register_handler() {
     }
     // SAFETY: the signature is that of the C standard, and `handler` lives as long as the program.
     unsafe { atexit(handler) };
+    #[cfg(target_os = "linux")]
+    register_quick_handler();
 }

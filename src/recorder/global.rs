@@ -1,6 +1,7 @@
 //! What is one per process: the installed recording, tags set before there is one, and warnings.
 
 use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Recorder;
@@ -61,10 +62,21 @@ pub fn remove_tag(key: &str) {
     }
 }
 
+/// Whether nothing is said: somebody else says it.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Says nothing from here on, or something again.
+pub(super) fn be_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
 /// One line on standard error, in one write; where there is none, it is lost.
 ///
 /// Past the standard library's lock: the thread that panics may hold it.
 pub(super) fn warn(text: &str) {
+    if QUIET.load(Ordering::Relaxed) {
+        return;
+    }
     let line = format!("lastwords: {text}\n");
     write_to_stderr(line.as_bytes());
 }

@@ -8,7 +8,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use super::delivery::Delivery;
 use super::publish::{Outward, Publisher};
 use super::sink::Sink;
-use super::{Recorder, reporter};
+use super::{Recorder, builder, reporter};
 use crate::config::Settings;
 use crate::detect::hook;
 use crate::record::{Identity, Place, Plan, Recording, Region};
@@ -16,8 +16,11 @@ use crate::record::{Identity, Place, Plan, Recording, Region};
 pub(super) fn recorder() -> Recorder {
     let settings =
         Settings { filter: Targets::new().with_default(LevelFilter::TRACE), ..Settings::default() };
-    let identity =
-        Identity { environment: settings.environment.clone(), ..Identity::of_this_process() };
+    let identity = Identity {
+        environment: settings.environment.clone(),
+        install_stack: builder::install_stack(),
+        ..Identity::of_this_process()
+    };
     let region = Region::on_heap(settings.ring_size, &identity);
     let plan =
         Plan { place: Place::Memory, ring_bytes: settings.ring_size, identity: identity.clone() };

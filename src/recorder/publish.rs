@@ -10,6 +10,7 @@
 mod client;
 mod held;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::time::{Duration, Instant, SystemTime};
@@ -22,8 +23,9 @@ use held::{Held, HeldReport, Working};
 use super::checksum::Checksum;
 use super::delivery::Delivery;
 use super::global::warn;
-use super::seal::{BeforeSend, Seal};
+use super::seal::{Address, BeforeSend, Seal};
 use super::sink::Sink;
+use super::sweep::{self, Means, Sweeping, Which};
 use super::{tags_file, thread};
 use crate::config::Settings;
 use crate::detect::{
@@ -40,8 +42,6 @@ const LONGEST_TURN: Duration = Duration::from_secs(5);
 const OWN_TURN: Duration = Duration::from_millis(500);
 /// The exit status of a program whose `main` panicked, from the standard library's runtime.
 const PANICKED: i32 = 101;
-/// Frames of the call of `install` that are looked at.
-const INSTALL_FRAMES: usize = 32;
 
 /// Makes reports of a recording's panics.
 pub(super) struct Publisher {
@@ -56,8 +56,8 @@ pub(super) struct Publisher {
     ambient: Mutex<Vec<(u64, Instant, Ambient)>>,
     /// Whether there is such a client.
     beside_sentry: AtomicBool,
-    /// The stack of the call that made this publisher: it tells whose code the program's is.
-    made_at: Vec<u64>,
+    /// The sweep of what earlier processes left.
+    sweeping: OnceLock<Sweeping>,
     learned: OnceLock<OwnCrates>,
     /// Taken by whoever makes reports; never by a thread that only panics.
     working: Working,
@@ -73,12 +73,7 @@ impl Publisher {
         outward: Outward,
     ) -> Publisher {
         let Outward { delivery, before_send } = outward;
-        let seal = Seal::new(&settings.scrub_keys, before_send, Arc::clone(&delivery));
-        let mut made_at = Vec::with_capacity(INSTALL_FRAMES);
-        hook::walk(|address| {
-            made_at.push(address);
-            made_at.len() < INSTALL_FRAMES
-        });
+        let seal = Seal::new(&settings.scrub_keys, before_send, Address::Here(Arc::clone(&delivery)));
         Publisher {
             settings,
             identity,
@@ -89,7 +84,7 @@ impl Publisher {
             checksum: Arc::new(Checksum::of_this_process()),
             ambient: Mutex::default(),
             beside_sentry: AtomicBool::new(false),
-            made_at,
+            sweeping: OnceLock::new(),
             learned: OnceLock::new(),
             working: Working::of_this_process(),
             warned: AtomicBool::new(false),
@@ -119,6 +114,30 @@ impl Publisher {
         };
         // Without a thread it is done when it is needed.
         let _ = thread::spawn("lastwords-idle", work);
+    }
+
+    /// Begins to report what earlier processes of this program left, beside everything else.
+    pub(super) fn sweep(&self) {
+        let Some(dir) = self.sink.spool().map(|spool| spool.dir().to_owned()) else { return };
+        let Some(program) = self.identity.executable.clone() else { return };
+        let region = self.recording.existing_region();
+        let own = region.and_then(Region::path).map(Path::to_owned);
+        let means = Means {
+            limit: self.settings.spool_limit,
+            scrub_keys: self.settings.scrub_keys.clone(),
+            delivery: Arc::clone(&self.delivery),
+            before_send: self.seal.before_send(),
+        };
+        if let Some(sweeping) = sweep::begin(&dir, own.as_deref(), Which::Of(program), means) {
+            let _ = self.sweeping.set(sweeping);
+        }
+    }
+
+    /// Waits for that, for a bounded time.
+    pub(super) fn wait_for_sweep(&self) {
+        if let Some(sweeping) = self.sweeping.get() {
+            sweeping.wait(self.settings.flush);
+        }
     }
 
     /// The events of a recorder in memory.
@@ -284,7 +303,7 @@ impl Publisher {
     fn own_crates(&self, snapshot: &Snapshot) -> OwnCrates {
         let mut own = self.learned.get().cloned().unwrap_or_else(|| {
             let mut own = OwnCrates::default();
-            learn_from_install(&self.made_at, &mut own);
+            learn_from_install(&self.identity.install_stack, &mut own);
             // Not `get_or_init`: a child that is forked meanwhile would wait for ever.
             let _ = self.learned.set(own.clone());
             own

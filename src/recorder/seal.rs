@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sentry::protocol::Event;
-use sentry::types::Uuid;
+use sentry::types::{Dsn, Uuid};
 
 use super::delivery::Delivery;
 use super::global::warn;
 use crate::record::Breadcrumb;
-use crate::report::{self, Attachment, Report, Scene, Scrubber};
+use crate::report::{self, Attachment, Envelope, Report, Scene, Scrubber};
 
 /// What a program does with an event before it is written: changes it, or refuses it.
 type Function = dyn Fn(Event<'static>) -> Option<Event<'static>> + Send + Sync;
@@ -36,8 +36,28 @@ pub(super) struct Seal {
     scrubber: Scrubber,
     scrub_keys: Vec<String>,
     before_send: Option<BeforeSend>,
-    delivery: Arc<Delivery>,
+    address: Address,
     warned: AtomicBool,
+}
+
+/// Where reports are to go.
+pub(super) enum Address {
+    /// Where this process sends, as far as that is known when a report is written.
+    Here(Arc<Delivery>),
+    /// Where a process that is dead would have sent; nowhere if it names nothing.
+    Of(Option<Dsn>),
+    /// Nowhere: they stay on this machine.
+    Stays,
+}
+
+impl Address {
+    fn write(&self, envelope: &mut Envelope) {
+        match self {
+            Address::Here(delivery) => delivery.address(envelope),
+            Address::Of(dsn) => dsn.iter().for_each(|dsn| envelope.set_destination(dsn)),
+            Address::Stays => envelope.set_local(true),
+        }
+    }
 }
 
 /// A report as it is written.
@@ -56,16 +76,21 @@ impl Seal {
     pub(super) fn new(
         scrub_keys: &[String],
         before_send: Option<BeforeSend>,
-        delivery: Arc<Delivery>,
+        address: Address,
     ) -> Seal {
         let scrubber = Scrubber::new(scrub_keys);
         let scrub_keys = scrub_keys.to_vec();
-        Seal { scrubber, scrub_keys, before_send, delivery, warned: AtomicBool::new(false) }
+        Seal { scrubber, scrub_keys, before_send, address, warned: AtomicBool::new(false) }
     }
 
     /// What scrubs.
     pub(super) fn scrubber(&self) -> Scrubber {
         self.scrubber.clone()
+    }
+
+    /// The program's own word.
+    pub(super) fn before_send(&self) -> Option<BeforeSend> {
+        self.before_send.clone()
     }
 
     /// Scrubs by these keys too: those that the code of the watched program names.
@@ -112,7 +137,7 @@ impl Seal {
             Answer::Panicked => stays = true,
         }
         let mut envelope = report.envelope_scrubbed(&self.scrubber);
-        self.delivery.address(&mut envelope);
+        self.address.write(&mut envelope);
         if stays {
             envelope.set_local(true);
         }

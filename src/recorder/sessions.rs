@@ -6,14 +6,64 @@
 //! sent, none is written: nobody reads a session here. **Lost:** a session that neither the spool takes
 //! nor the server at the first attempt.
 
+use std::time::{Duration, SystemTime};
+
 use sentry::types::Uuid;
 
 use super::delivery::Delivery;
+use super::global::warn;
 use super::sink::Sink;
-use crate::report::{Envelope, Session};
+use crate::detect::autopsy::Outcome;
+use crate::record::{Identity, random_id};
+use crate::report::{Envelope, Session, SessionStatus};
+
+/// A run that is over.
+pub(super) struct Run<'a> {
+    /// Whose it was.
+    pub(super) identity: &'a Identity,
+    /// When it ended.
+    pub(super) ended: SystemTime,
+    /// How.
+    pub(super) outcome: Outcome,
+    /// How many reports were made of it, that about its end not counted.
+    pub(super) errors: u64,
+    /// The report about its end.
+    pub(super) report: Option<Uuid>,
+}
+
+/// Tells the session of a run, where sessions are asked for.
+pub(super) fn tell(sink: &Sink, delivery: &Delivery, run: &Run<'_>) {
+    let Identity { sessions, release, environment, started_millis, .. } = run.identity;
+    if !sessions {
+        return;
+    }
+    let started = u64::try_from(*started_millis).unwrap_or(0);
+    let started = SystemTime::UNIX_EPOCH + Duration::from_millis(started);
+    let status = match run.outcome {
+        Outcome::Ended | Outcome::Stopped { .. } => SessionStatus::Exited,
+        Outcome::Crashed => SessionStatus::Crashed,
+        Outcome::Killed => SessionStatus::Abnormal,
+    };
+    let of = (release.as_deref(), environment.as_str());
+    match Session::new(sid(run.identity), (started, run.ended), status, run.errors, of) {
+        Ok(session) => match run.report {
+            Some(id) => attach_session_to(id, sink, delivery, &session),
+            None => publish_session(sink, delivery, &session),
+        },
+        Err(error) => warn(&error.to_string()),
+    }
+}
+
+/// The id of a run's session: whoever tells it uses the same one. It is that of its death, with other
+/// digits.
+fn sid(identity: &Identity) -> Uuid {
+    /// All random bits of the lower half; the other two say what kind of id it is.
+    const DIGITS: u128 = 0x3fff_ffff_ffff_ffff;
+    let death = Uuid::parse_str(&identity.silent_death_id).unwrap_or_else(|_| random_id());
+    Uuid::from_u128(death.as_u128() ^ DIGITS)
+}
 
 /// Has a session sent that goes with no report.
-#[allow(dead_code, reason = "the monitor tells sessions")]
 pub(super) fn publish_session(sink: &Sink, delivery: &Delivery, session: &Session) {
     let Some(dsn) = delivery.dsn().filter(|_| delivery.is_on()) else { return };
     let mut envelope = Envelope::of_session(session);
@@ -24,7 +74,6 @@ pub(super) fn publish_session(sink: &Sink, delivery: &Delivery, session: &Sessio
 }
 
 /// Has a session sent with the report of `event`, if that still waits, else alone.
-#[allow(dead_code, reason = "the monitor tells sessions")]
 pub(super) fn attach_session_to(event: Uuid, sink: &Sink, delivery: &Delivery, session: &Session) {
     if delivery.dsn().is_none() || !delivery.is_on() {
         return;

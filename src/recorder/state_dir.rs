@@ -14,7 +14,7 @@ use crate::deliver::{Spool, SpoolError, make_private_directory};
 use crate::record::{Identity, Place, Region};
 
 /// Subdirectory of the regions.
-const REGIONS: &str = "regions";
+pub(super) const REGIONS: &str = "regions";
 
 /// What [`open`] opened.
 pub(super) struct Opened {

@@ -33,12 +33,18 @@ pub struct Command {
     /// Descriptors of the monitor's that stay open although they are not close-on-exec. All others
     /// of that kind are taken for inherited ones and closed once the program runs.
     pub keep: Vec<RawFd>,
+    /// Where the program is this one again: the files it may be, tried in this order instead of a search
+    /// for [`program`](Self::program), which is then only what the program is called.
+    pub files: Vec<PathBuf>,
 }
 
 impl Command {
     /// The file that the program's name means, by its absolute path with links resolved: the same
     /// search as at its start, and for a script the script. `None` if there is none.
     pub fn find(&self) -> Option<PathBuf> {
+        if let Some(file) = self.files.first() {
+            return file.canonicalize().ok();
+        }
         let name = Path::new(&self.program);
         if name.components().count() > 1 || name.is_absolute() {
             return name.canonicalize().ok();

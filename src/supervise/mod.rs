@@ -54,11 +54,14 @@ mod linux;
 
 use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{Happened, Watched, detach, has_one_thread, itself};
+
 pub use command::{Command, PtyMode, PtyModeError, RawFd};
 pub use error::StartError;
 pub use rewrite::{RewriteError, Rewrites};
 
-use crate::detect::Ending;
+use crate::detect::{Ending, signal};
 
 /// How long other processes that hold the pipe may be silent after the program's end.
 pub const SILENCE: Duration = Duration::from_millis(100);
@@ -103,8 +106,24 @@ pub struct Ended {
     /// The last SIGTERM, SIGINT, SIGHUP or SIGQUIT that was received for it, passed on by us or
     /// (a terminal's) by the kernel.
     pub asked_to_stop: Option<i32>,
+    /// When that came.
+    pub asked_at: Option<Instant>,
     /// How many bytes of standard error could not be written where ours goes.
     pub stderr_lost: u64,
+}
+
+/// How long after a signal that many programs also use otherwise (SIGHUP to read their settings again,
+/// SIGQUIT to show their threads) an end is taken for what it asked.
+const ASKED: Duration = Duration::from_secs(10 * 60);
+
+impl Ended {
+    /// Whether its end may be what somebody asked for: SIGTERM asks for nothing else, however long the
+    /// program takes; the other signals, a while ago.
+    #[must_use]
+    pub fn was_asked_to_stop(&self) -> bool {
+        let recently = self.asked_at.is_some_and(|at| at.elapsed() <= ASKED);
+        self.asked_to_stop.is_some_and(|signal| signal::is_term(signal) || recently)
+    }
 }
 
 /// What a program used, it and those of its descendants that it waited for.
@@ -149,4 +168,21 @@ pub fn exit_like(ending: Ending) -> ! {
         Ending::Code(code) => code,
         Ending::Signal(signal) => 128 + signal,
     })
+}
+
+/// Ends as the program ended: with its status, or by the signal that ended it, without a core of our
+/// own. As PID 1, which no signal of its own ends, as [`exit_like`] does.
+///
+/// No exit handler runs: those that there are were registered for the program, which has run its own.
+#[cfg(target_os = "linux")]
+pub(crate) fn die_like(ending: Ending) -> ! {
+    if let Ending::Signal(signal) = ending {
+        linux::die_by(signal);
+    }
+    let status = match ending {
+        Ending::Code(code) => code,
+        Ending::Signal(signal) => 128 + signal,
+    };
+    // SAFETY: it ends the process, and runs nothing.
+    unsafe { libc::_exit(status) }
 }

@@ -16,6 +16,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::folder::Folder;
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+use crate::record::byte_lock;
 
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod ranges;
@@ -60,7 +62,7 @@ impl Lock {
         {
             let file = open(folder, FILE)?;
             let offset = ranges::offset(place);
-            match ranges::lock(&file, offset) {
+            match byte_lock::take(&file, offset) {
                 Ok(taken) => return Ok(taken.then_some(Lock { file, kind: Kind::Range(offset) })),
                 // A kernel, or something that stands in for one, without such locks.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
@@ -100,7 +102,7 @@ impl Drop for Lock {
         // Closing the file is not enough: a forked child may have it open too.
         match self.kind {
             #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-            Kind::Range(offset) => ranges::unlock(&self.file, offset),
+            Kind::Range(offset) => byte_lock::free(&self.file, offset),
             Kind::Whole => drop(self.file.unlock()),
         }
     }

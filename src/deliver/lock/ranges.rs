@@ -1,8 +1,4 @@
-//! Locks of one byte that belong to an open file description (`F_OFD_SETLK`, Linux 3.15).
-
-use std::fs::File;
-use std::io;
-use std::os::fd::AsRawFd;
+//! Which byte of the lock file stands for which [`Place`].
 
 use super::Place;
 
@@ -19,40 +15,6 @@ pub fn offset(place: Place) -> i64 {
             let folded = (id ^ (id >> BITS) ^ (id >> (2 * BITS))) & ((1 << BITS) - 1);
             i64::try_from(folded).unwrap_or_default() + 1
         }
-    }
-}
-
-/// Takes the lock of a byte; `false` if somebody holds it.
-pub fn lock(file: &File, offset: i64) -> io::Result<bool> {
-    match set(file, offset, libc::F_WRLCK) {
-        Ok(()) => Ok(true),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Frees it, for everybody who shares the open file.
-pub fn unlock(file: &File, offset: i64) {
-    // It cannot fail for a lock we hold; the close behind it frees the lock otherwise.
-    let _ = set(file, offset, libc::F_UNLCK);
-}
-
-fn set(file: &File, offset: i64, kind: libc::c_int) -> io::Result<()> {
-    // SAFETY: `flock` is a structure of integers, for which zero is a value. The kernel wants its
-    // process id to be 0 here.
-    let mut range: libc::flock = unsafe { std::mem::zeroed() };
-    range.l_type = kind as libc::c_short;
-    range.l_whence = libc::SEEK_SET as libc::c_short;
-    range.l_start = offset;
-    range.l_len = 1;
-    // SAFETY: the descriptor is open, because `file` is borrowed; the kernel reads one `flock`, which
-    // this function owns, and keeps no pointer to it.
-    let done = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const range) };
-    match done {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
     }
 }
 

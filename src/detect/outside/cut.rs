@@ -87,6 +87,8 @@ fn is_panicking(name: &str) -> bool {
     let within = machinery.iter().find_map(|module| name.strip_prefix(module));
     let quiet = |rest: &str| QUIET.contains(&rest.split("::").next().unwrap_or(rest));
     within.is_some_and(|rest| !quiet(rest))
+        // The standard library aborts when a thread-local's destructor lets a panic out.
+        || name.contains("::abort_on_dtor_unwind")
         || ["rust_begin_unwind", "__rustc::rust_begin_unwind", "rust_panic"].contains(&name)
         || name.ends_with("::__rust_end_short_backtrace")
 }

@@ -9,10 +9,6 @@
 //! `modules` says what lay where, `images` finds and proves the files, `elf` reads them; `unwind` walks
 //! up a stack of `registers` by the tables that `cfi` reads; `symbolicate` names what was found, with
 //! `debug_info`, and `cut` leaves away how a program dies.
-#![cfg_attr(
-    not(test),
-    allow(dead_code, reason = "what a fatal signal leaves in a region is not written yet")
-)]
 
 mod cfi;
 mod cut;

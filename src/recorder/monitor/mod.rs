@@ -28,16 +28,21 @@ use sentry::types::Uuid;
 use super::above;
 use super::checksum::Checksum;
 use super::delivery::Delivery;
-use super::global::warn;
-use super::seal::Seal;
+use super::global::{self, warn};
+use super::end_watch::EndWatch;
+use super::seal::{Address, BeforeSend, Seal};
+use super::sessions::{self, Run};
 use super::sink::Sink;
 use super::state_dir::{self, Opened};
+use super::sweep::{self, Means, Sweeping, Which};
 use super::{tags_file, thread};
 use crate::config::{Flags, Settings};
 use crate::detect::stderr::{Found, Scanner};
-use crate::detect::{Crash, Ending, exit};
-use crate::record::{Identity, Region, Select, Snapshot, StderrWriter, random_id, wall_millis};
-use crate::report::{self, Ambient, Attachment, ProcessInfo, Scene, Usage};
+use crate::detect::autopsy::{Known, Outcome};
+use crate::detect::outside::Images;
+use crate::detect::{Crash, Ending, Runtime};
+use crate::record::{Identity, Region, Select, Snapshot, StderrWriter, wall_millis};
+use crate::report::{self, Ambient, Attachment, CgroupMemory, ProcessInfo, Scene, Usage};
 use crate::supervise::{self, Ended, StartError, Watcher};
 use below::Below;
 use claims::{Claims, Upward};
@@ -71,12 +76,37 @@ const ATTACHMENT: &str = "stderr.txt";
 /// [`StartError`] if the command could not be started. What the machine lacks for reports costs a
 /// warning on standard error, not the start.
 pub fn run(
+    command: supervise::Command,
+    settings: Settings,
+    flags: &Flags,
+) -> Result<Ended, StartError> {
+    watch(command, settings, flags, None)
+}
+
+/// The same of this program itself, which runs once more as the command. `before_send` is its own.
+#[cfg(target_os = "linux")]
+pub(in crate::recorder) fn run_itself(
+    command: supervise::Command,
+    settings: Settings,
+    flags: &Flags,
+    before_send: Option<BeforeSend>,
+) -> Result<Ended, StartError> {
+    watch(command, settings, flags, before_send)
+}
+
+fn watch(
     mut command: supervise::Command,
     mut settings: Settings,
     flags: &Flags,
+    before_send: Option<BeforeSend>,
 ) -> Result<Ended, StartError> {
     settings.tag_first_argument(command.arguments.first().map(OsString::as_os_str));
-    let mut monitor = Monitor::open(&command, settings, flags);
+    // A program that runs itself once more sweeps for itself.
+    let is_alone = command.files.is_empty();
+    // And what is wrong with the machine it says itself.
+    global::be_quiet(!is_alone);
+    let mut monitor = Monitor::open(&command, settings, flags, before_send, is_alone);
+    global::be_quiet(false);
     command.variables.extend(monitor.variables());
     command.keep.extend(monitor.region.descriptor());
     let outcome = supervise::run(&command, &mut monitor);
@@ -113,22 +143,51 @@ struct Monitor {
     identity: Identity,
     made: u64,
     warned: bool,
+    /// What the child died of, and the report about that.
+    outcome: Outcome,
+    end: Option<Uuid>,
+    /// How long the end waits for a sweep.
+    longest_wait: Duration,
+    /// What the memory cgroup says of the end.
+    cgroup: Option<CgroupMemory>,
     /// Bytes read since a report began.
     reading: usize,
+    /// What dead processes are reported with, until that begins.
+    sweep: Option<Means>,
+    sweeping: Option<Sweeping>,
+    memory: EndWatch,
+    /// The files that the child's code is in.
+    images: Images,
 }
 
 impl Monitor {
-    fn open(command: &supervise::Command, settings: Settings, flags: &Flags) -> Monitor {
+    fn open(
+        command: &supervise::Command,
+        settings: Settings,
+        flags: &Flags,
+        before_send: Option<BeforeSend>,
+        is_alone: bool,
+    ) -> Monitor {
         let upward = Upward::new(above::ledger());
         let identity = identity(command, &settings, flags);
         let Opened { region, spool, .. } = state_dir::open(&settings, &identity, None);
+        // Its child's death is this process's to report.
+        region.lock_report();
         super::builder::warn_of_mended(&settings);
         let delivery = Arc::new(Delivery::new(&settings, None));
         let limit = settings.spool_limit;
         let sink = spool.map_or(Sink::Nothing, |spool| Sink::Spool(spool, limit));
         Monitor {
-            seal: Seal::new(&settings.scrub_keys, None, Arc::clone(&delivery)),
+            seal: Seal::new(
+                &settings.scrub_keys,
+                before_send,
+                Address::Here(Arc::clone(&delivery)),
+            ),
+            sweep: is_alone.then(|| sweep_means(&settings, &delivery)),
             delivery,
+            sweeping: None,
+            memory: EndWatch::default(),
+            images: images(command),
             checksum: Arc::new(Checksum::of_file(command.find())),
             idle_at: None,
             tags_file: region.path().and_then(|path| tags_file::create(path).ok()),
@@ -147,6 +206,10 @@ impl Monitor {
             identity,
             made: 0,
             warned: false,
+            cgroup: None,
+            outcome: Outcome::Ended,
+            end: None,
+            longest_wait: settings.flush,
             reading: 0,
         }
     }
@@ -213,12 +276,15 @@ impl Monitor {
     }
 
     /// Everything a report is made of.
-    fn scene(&self, crash: Crash, until_stderr: Option<u64>) -> Option<Scene> {
+    fn scene(&self, mut crash: Crash, until_stderr: Option<u64>) -> Option<Scene> {
         let most = self.identity_now().breadcrumbs;
         let select =
             Select { until_stderr: until_stderr.unwrap_or(u64::MAX), ..Select::newest(most) };
         let snapshot = Snapshot::of_region(&self.region, select).ok()?;
         let own = snapshot.identity;
+        if crash.runtime == Runtime::Rust && crash.runtime_version.is_none() {
+            crash.runtime_version.clone_from(&own.runtime_version);
+        }
         let started = u64::try_from(self.identity.started_millis).ok();
         let learned = self.tags_file.as_deref().map(tags_file::read).unwrap_or_default();
         let tags = own.static_tags.into_iter().chain(learned).chain(snapshot.tags);
@@ -239,7 +305,7 @@ impl Monitor {
                 usage: Usage::of_process(self.identity.pid),
                 ending: None,
                 executable_sha256: self.checksum.get(),
-                cgroup: None,
+                cgroup: self.cgroup,
             },
             durable: self.region.path().is_some(),
             ambient: Ambient::default(),
@@ -307,12 +373,17 @@ impl Monitor {
         std::mem::take(&mut self.scanner).finish(Some(ended.ending), &mut |one| found.push(one));
         found.into_iter().for_each(|one| self.on_found(one));
         self.withdraw_claimed();
-        self.report_pending_panics();
-        let explained = self.reports.end(ended.ending) | self.complete_reports_below(ended.ending);
-        let asked = ended.asked_to_stop.is_some() && is_kill(ended.ending);
-        if !explained && !asked {
-            self.report_silent_death(ended.ending);
-        }
+        let (around, memory) = self.memory.end(Some(ended.ending));
+        self.cgroup = memory;
+        let known = Known {
+            ending: Some(ended.ending),
+            asked_to_stop: ended.was_asked_to_stop(),
+            around,
+            time: Some(SystemTime::now()),
+            is_no_death: false,
+        };
+        let printed = self.reports.end(ended.ending);
+        self.conclude(&known, printed);
         let ids: Vec<Uuid> = self
             .reports
             .iter_mut()
@@ -323,18 +394,30 @@ impl Monitor {
             })
             .collect();
         self.publish(&ids);
+        self.tell_session();
         self.discard();
         self.deliver();
     }
 
-    fn report_silent_death(&mut self, ending: Ending) {
-        let id = Uuid::parse_str(&self.identity.silent_death_id).unwrap_or_else(|_| random_id());
-        if let Some(crash) = exit::silent_crash(ending, id, SystemTime::now()) {
-            self.report(crash, None);
-            // It is about the end by its nature.
-            for held in self.reports.iter_mut().filter(|h| h.scene.crash.event_id == id) {
-                held.scene.process.ending = Some(ending);
-            }
+    fn tell_session(&self) {
+        let now = self.identity_now();
+        let identity = Identity {
+            sessions: now.sessions || self.identity.sessions,
+            started_millis: self.identity.started_millis,
+            ..now
+        };
+        let errors = self.made.saturating_sub(u64::from(self.end.is_some()));
+        let (outcome, report) = (self.outcome, self.end);
+        let run = Run { identity: &identity, ended: SystemTime::now(), outcome, errors, report };
+        sessions::tell(&self.sink, &self.delivery, &run);
+    }
+
+    /// Reports a crash that the child ended of.
+    fn report_end(&mut self, crash: Crash, ending: Ending) {
+        let id = crash.event_id;
+        self.report(crash, None);
+        for held in self.reports.iter_mut().filter(|held| held.scene.crash.event_id == id) {
+            held.scene.process.ending = Some(ending);
         }
     }
 
@@ -351,6 +434,12 @@ impl Monitor {
             // Without a thread it is done when it is needed.
             let _ = thread::spawn("lastwords-idle", work);
         }
+    }
+
+    /// Begins to report what other processes left, beside everything else.
+    fn begin_sweep(&mut self) {
+        let Some((means, spool)) = self.sweep.take().zip(self.sink.spool()) else { return };
+        self.sweeping = sweep::begin(spool.dir(), self.region.path(), Which::All, means);
     }
 
     /// Removes the region, and the file of tags beside it.
@@ -371,8 +460,10 @@ impl Watcher for Monitor {
         }
         self.region.set_child(pid);
         self.idle_at = Some(Instant::now() + IDLE);
-        self.look_at = self.region.path().map(|_| Instant::now() + below::LOOK);
+        self.look_at = Some(Instant::now() + below::LOOK);
+        self.memory = EndWatch::of(pid);
         self.delivery.begin(self.sink.spool());
+        self.begin_sweep();
     }
 
     fn stderr(&mut self, bytes: &[u8]) {
@@ -408,6 +499,7 @@ impl Watcher for Monitor {
         let due = self.below.take_due();
         settled.all.into_iter().chain(due).for_each(|id| self.delivery.release(id));
         if self.look_at.is_some_and(|time| time <= Instant::now()) {
+            self.memory.look();
             self.look_at = Some(Instant::now() + below::LOOK);
         }
     }
@@ -422,14 +514,22 @@ fn attachment(tail: Vec<u8>) -> Option<Attachment> {
     })
 }
 
-#[cfg(unix)]
-fn is_kill(ending: Ending) -> bool {
-    ending == Ending::Signal(libc::SIGKILL)
+fn sweep_means(settings: &Settings, delivery: &Arc<Delivery>) -> Means {
+    Means {
+        limit: settings.spool_limit,
+        scrub_keys: settings.scrub_keys.clone(),
+        delivery: Arc::clone(delivery),
+        before_send: None,
+    }
 }
 
-#[cfg(not(unix))]
-fn is_kill(_ending: Ending) -> bool {
-    false
+/// The files that a command's code is in, held open: they may be replaced while it runs.
+fn images(command: &supervise::Command) -> Images {
+    let mut images = Images::new();
+    if let Some(file) = command.find().and_then(|path| std::fs::File::open(path).ok()) {
+        images.offer(file);
+    }
+    images
 }
 
 /// Who the child will be, as far as that is known before it starts.
@@ -438,6 +538,9 @@ fn identity(command: &supervise::Command, settings: &Settings, flags: &Flags) ->
         // Known to the region once the child runs.
         pid: 0,
         start_ticks: None,
+        watched: true,
+        install_stack: Vec::new(),
+        modules: Vec::new(),
         // Known before the start: a process that dies at once cannot be asked any more.
         executable: command.find().map(|path| path.display().to_string()),
         build_id: None,

@@ -8,9 +8,13 @@
 use sentry::types::Uuid;
 
 use super::{Monitor, reports};
+use crate::detect::autopsy::{self, Known, Outcome};
 use crate::detect::{Crash, Ending, families};
-use crate::record::Snapshot;
+use crate::record::{Select, Snapshot};
 use crate::report;
+
+/// How many log lines are looked at for a sign that a thread has survived a signal.
+const ENOUGH: usize = 1000;
 
 impl Monitor {
     /// Takes the reports on that processes below have made.
@@ -57,47 +61,80 @@ impl Monitor {
                 self.delivery.published_below(id, spool);
             }
         }
+        if let Some(sweeping) = &self.sweeping {
+            sweeping.wait(self.longest_wait);
+        }
         self.delivery.finish();
     }
 
-    /// Reports panics of the child's hook whose report it did not live to write. What the child
-    /// printed of one has names; the addresses in the region have not.
-    pub(super) fn report_pending_panics(&mut self) {
-        if self.region.owner() == 0 {
-            return;
-        }
-        let Ok(panics) = Snapshot::panics_of_region(&self.region) else { return };
-        for family in families(&panics) {
-            if family.members.iter().any(|panic| panic.reported) {
+    /// Says what the child died of, by what it wrote itself and how it ended; `printed` is whether what it
+    /// printed is about the end.
+    pub(super) fn conclude(&mut self, known: &Known, printed: bool) {
+        let enough = Select::newest(ENOUGH);
+        let Ok(snapshot) = Snapshot::of_region(&self.region, enough) else { return };
+        let findings = autopsy::examine(&snapshot, known, &mut self.images);
+        let ending = known.ending.unwrap_or(Ending::Code(0));
+        self.outcome = findings.outcome;
+        let mut explained = printed | self.complete_report_below(findings.explained_by, ending);
+        for found in findings.crashes {
+            let (mut crash, is_death) = (found.crash, found.panics.is_empty());
+            if is_death && printed {
+                // The standard library prints of an overflow or an exhausted heap what the signal is
+                // about, and no stack.
+                self.reports.add_stack(&crash);
+            }
+            if is_death && explained {
                 continue;
             }
-            let mut crash = family.crash_from_outside();
-            let is_it = |(_, printed): &&(Uuid, Crash)| printed.event_id == crash.event_id;
-            if let Some((_, printed)) = self.printed_too.iter().find(is_it) {
-                crash.exceptions.clone_from(&printed.exceptions);
+            self.name_frames(&mut crash);
+            if self.sink.contains(crash.event_id) {
+                continue;
             }
-            if !self.sink.contains(crash.event_id) {
+            if found.is_end {
+                self.end = Some(crash.event_id);
+                self.report_end(crash, ending);
+            } else {
                 self.report(crash, None);
             }
+            explained |= found.is_end;
+        }
+        if explained && self.end.is_none() {
+            self.outcome = Outcome::Crashed;
+            self.end = findings.explained_by.or(self.reports.last());
+        }
+    }
+
+    /// What the child printed of a panic has names where addresses have none.
+    fn name_frames(&self, crash: &mut Crash) {
+        let is_it = |(_, printed): &&(Uuid, Crash)| printed.event_id == crash.event_id;
+        let has_names = |crash: &Crash| {
+            let mut frames = crash.exceptions.iter().flat_map(|exception| &exception.frames);
+            frames.any(|frame| frame.function.is_some())
+        };
+        if let Some((_, printed)) = self.printed_too.iter().find(is_it)
+            && !has_names(crash)
+        {
+            crash.exceptions.clone_from(&printed.exceptions);
         }
     }
 
     /// Adds how the child ended, and what it printed, to the last report that its own hook made;
-    /// whether that report is about the end.
-    pub(super) fn complete_reports_below(&mut self, ending: Ending) -> bool {
+    /// whether that report is about the end, as `about` says.
+    fn complete_report_below(&mut self, about: Option<Uuid>, ending: Ending) -> bool {
+        if let Some(id) = about {
+            self.complete(id, Some(ending));
+            return true;
+        }
         let Some(id) = self.claims.reported_by(self.identity.pid).last() else { return false };
         let panics = Snapshot::panics_of_region(&self.region).unwrap_or_default();
         let families = families(&panics);
         let family = families.iter().find(|family| {
             family.members.iter().any(|panic| Uuid::from_bytes(panic.event_id) == id)
         });
-        let Some(family) = family else { return false };
-        let explains = reports::panic_explains(family, ending);
-        if explains || family.is_younger(reports::JUST_BEFORE) {
-            let id = Uuid::from_bytes(family.first().event_id);
-            self.complete(id, explains.then_some(ending));
+        if let Some(family) = family.filter(|family| family.is_younger(reports::JUST_BEFORE)) {
+            self.complete(Uuid::from_bytes(family.first().event_id), None);
         }
-        explains
+        false
     }
 
     /// Adds to a report of the process's own how it ended, and what it has printed.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use sentry::types::Uuid;
 
-use crate::detect::{Crash, Ending, Family, Runtime, Severity, exit};
+use crate::detect::{Crash, Ending, Mechanism, Runtime, Severity, exit};
 use crate::recorder::publish::SETTLED;
 use crate::report::Scene;
 
@@ -55,6 +55,11 @@ impl Reports {
             oldest.crash.severity = Severity::Error;
         }
         Some(oldest)
+    }
+
+    /// The id of the last report.
+    pub(super) fn last(&self) -> Option<Uuid> {
+        self.0.last().map(|held| held.scene.crash.event_id)
     }
 
     /// The report of this id.
@@ -112,16 +117,39 @@ impl Reports {
                 crash.severity = Severity::Fatal;
                 held.scene.process.ending = Some(ending);
                 explained = true;
-            } else if crash.runtime == Runtime::Rust && ending == Ending::Code(0) {
+            } else if crash.runtime == Runtime::Rust && survives_panics(ending) {
                 crash.severity = Severity::Error;
             }
         }
         explained
     }
 
+    /// Adds to the last report, which is about the end, the stack that the signal of that end had, and
+    /// the thread, where it knows none.
+    pub(super) fn add_stack(&mut self, death: &Crash) {
+        let Some(Held { scene, .. }) = self.0.last_mut() else { return };
+        let crash = &mut scene.crash;
+        let (Some(exception), Some(found)) = (crash.exceptions.first_mut(), death.exceptions.first())
+        else {
+            return;
+        };
+        if exception.mechanism == Mechanism::Panic || !exception.frames.is_empty() {
+            return;
+        }
+        exception.frames.clone_from(&found.frames);
+        exception.frames_elided = found.frames_elided;
+        exception.signal.clone_from(&found.signal);
+        crash.thread = death.thread.clone().or(crash.thread.take());
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Held> {
         self.0.iter_mut()
     }
+}
+
+/// Whether a process that ended like this has survived the panics that its end is not about.
+fn survives_panics(ending: Ending) -> bool {
+    matches!(ending, Ending::Code(0) | Ending::Signal(_))
 }
 
 /// The exit status of a Rust program whose `main` panicked, from the standard library's runtime.
@@ -143,15 +171,5 @@ fn explains(crash: &Crash, since: Instant, ending: Ending) -> bool {
             let fatal = crash.severity == Severity::Fatal;
             same || exit::is_abort(ending) && (fatal || since.elapsed() < JUST_BEFORE)
         }
-    }
-}
-
-/// Whether a panic that the process itself reported is what it ended of.
-pub(super) fn panic_explains(family: &Family<'_>, ending: Ending) -> bool {
-    // One of the main thread that was caught may be long ago.
-    let aborts = family.members.iter().any(|panic| panic.aborts);
-    match ending {
-        Ending::Code(code) => code == PANICKED && family.first().main,
-        Ending::Signal(_) => exit::is_abort(ending) && (aborts || family.is_younger(JUST_BEFORE)),
     }
 }

@@ -26,6 +26,28 @@ pub(super) fn let_go(keep: &[RawFd]) {
             unsafe { libc::close(descriptor) };
         }
     }
+    leave();
+}
+
+/// Lets go of everything but `keep`, standard error too, in a forked process that executes nothing and
+/// never returns to what it was.
+pub(super) fn let_go_of_all(keep: &[RawFd]) {
+    replace_standard_streams();
+    if let Ok(null) = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
+        let _ = rustix::stdio::dup2_stderr(&null);
+    }
+    for descriptor in open_descriptors() {
+        if descriptor > libc::STDERR_FILENO && !keep.contains(&descriptor) {
+            // SAFETY: whatever owned it in this process is never used again: the process goes on only
+            // with what it opens from here on, and with `keep`.
+            unsafe { libc::close(descriptor) };
+        }
+    }
+    leave();
+}
+
+/// Leaves the directory, and limits meant for the program.
+fn leave() {
     let _ = rustix::process::chdir("/");
     for resource in [Resource::As, Resource::Data, Resource::Cpu] {
         let limit = getrlimit(resource);

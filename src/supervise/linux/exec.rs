@@ -34,7 +34,10 @@ impl Image {
         let words = words.map(|word| CString::new(word.as_bytes()));
         let words = words.collect::<Result<Vec<_>, _>>()?;
         let path = environment.get("PATH").unwrap_or(DEFAULT_PATH);
-        let candidates = candidates(&command.program, path)?;
+        let candidates = match &command.files[..] {
+            [] => candidates(&command.program, path)?,
+            files => files.iter().map(|file| c_string(file.as_os_str())).collect::<Result<_, _>>()?,
+        };
         let arguments = words[1..].iter().map(|word| word.as_ptr());
         let ends = arguments.chain([ptr::null()]);
         let argv = [words[0].as_ptr()].into_iter().chain(ends.clone()).collect();
@@ -81,6 +84,10 @@ fn try_file(file: *const c_char, argv: *const *const c_char, environment: &Envir
         libc::execve(file, argv, environment.pointers());
         *libc::__errno_location()
     }
+}
+
+fn c_string(text: &OsStr) -> io::Result<CString> {
+    Ok(CString::new(text.as_bytes())?)
 }
 
 /// The files that a program's name may mean.

@@ -4,11 +4,16 @@
 //! `place` its session or group; `spawn` starts it; `detach` lets go of what was inherited. Then
 //! `monitor` waits for what comes: `signals` are read and passed on to a `target`, standard error by
 //! `relay` from a pipe or `pty` to an `outlet`, children's ends by `reap`.
+//!
+//! A program that watches itself is run by `itself`, or left as it is and watched by a `detached`
+//! process that learns of its end from a `pidfd`.
 
 mod at_start;
 mod detach;
+mod detached;
 mod environment;
 mod exec;
+mod itself;
 mod monitor;
 mod outlet;
 mod place;
@@ -25,6 +30,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use rustix::process::{Pid, getpid};
+
+pub(crate) use self::detached::{Happened, Watched, detach};
+pub(super) use self::itself::die_by;
+pub(crate) use self::itself::{has_one_thread, itself};
 
 use self::exec::Image;
 use self::monitor::Monitor;

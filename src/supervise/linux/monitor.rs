@@ -37,6 +37,7 @@ pub(super) struct Monitor<'a> {
     /// Whether we were just told to go on.
     is_going_on: bool,
     asked_to_stop: Option<c_int>,
+    asked_at: Option<Instant>,
     /// Whether a signal that asks to stop came after the program's end.
     asked_to_hurry: bool,
 }
@@ -62,6 +63,7 @@ impl<'a> Monitor<'a> {
             stop_passed_on: false,
             is_going_on: false,
             asked_to_stop: None,
+            asked_at: None,
             asked_to_hurry: false,
         }
     }
@@ -85,7 +87,8 @@ impl<'a> Monitor<'a> {
         self.watcher.ended(ending);
         self.deliver();
         let stderr_lost = self.relay.lost();
-        Ended { ending, usage, asked_to_stop: self.asked_to_stop, stderr_lost }
+        let (asked_to_stop, asked_at) = (self.asked_to_stop, self.asked_at);
+        Ended { ending, usage, asked_to_stop, asked_at, stderr_lost }
     }
 
     fn program(&self) -> Pid {
@@ -265,7 +268,9 @@ impl<'a> Monitor<'a> {
 
     fn note(&mut self, signal: c_int, rewritten: c_int) {
         let asked = [rewritten, signal].into_iter().find(|signal| asks_to_stop(*signal));
-        self.asked_to_stop = asked.or(self.asked_to_stop);
+        if let Some(signal) = asked {
+            (self.asked_to_stop, self.asked_at) = (Some(signal), Some(Instant::now()));
+        }
     }
 
     /// We were told to go on; whether the program was as well, by what a shell sent to the group.

@@ -67,6 +67,29 @@ pub(super) fn stop_by(signal: c_int, goes_on: impl FnOnce() -> bool) {
     }
 }
 
+/// Does what a signal does by default: returns only where that does not end the process.
+pub(super) fn raise_by_default(signal: c_int) {
+    if matches!(signal, libc::SIGKILL | libc::SIGSTOP) {
+        // SAFETY: the call has no preconditions.
+        unsafe { libc::kill(libc::getpid(), signal) };
+        return;
+    }
+    set_disposition(signal, libc::SIG_DFL);
+    let this = only(signal);
+    // SAFETY: the set is a local value; the signal is raised for this thread, which has it unblocked
+    // next.
+    unsafe {
+        libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::gettid(), signal);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &this, ptr::null_mut());
+    }
+}
+
+/// Blocks all signals for good, in a process that only watches.
+pub(super) fn block_all() {
+    // SAFETY: the set is a local value, and the former mask is not asked for.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &all(), ptr::null_mut()) };
+}
+
 /// Whether a signal waits to be read.
 pub(super) fn is_pending(signal: c_int) -> bool {
     let mut set = MaybeUninit::uninit();

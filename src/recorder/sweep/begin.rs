@@ -1,0 +1,118 @@
+//! A sweep at the start of a process, beside everything else.
+//!
+//! **Guarantee:** the start waits for it only where deaths pile up: a program that dies faster than a
+//! death can be reported would otherwise never tell of one. The end of the process waits for it, for a
+//! bounded time. **Lost:** nothing: what a sweep does not come to is left to the next.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::recorder::delivery::Delivery;
+use crate::recorder::post_mortem::Reporting;
+use crate::recorder::seal::BeforeSend;
+use crate::recorder::sink::Sink;
+use crate::recorder::thread;
+use super::Which;
+use super::look::{regions_in, sweep};
+use crate::deliver::{Spool, SpoolError};
+
+/// So many regions of processes that are gone are a pile.
+const PILE: usize = 4;
+
+/// How long a start waits for a pile to be reported.
+const LONGEST_START: Duration = Duration::from_secs(2);
+
+/// A sweep that goes on.
+#[derive(Debug, Clone, Default)]
+pub(in crate::recorder) struct Sweeping(Arc<(Mutex<bool>, Condvar)>);
+
+impl Sweeping {
+    /// Waits for its end, at most for `longest`.
+    pub(in crate::recorder) fn wait(&self, longest: Duration) {
+        let (done, changed) = &*self.0;
+        let deadline = Instant::now() + longest;
+        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*done {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            done = changed.wait_timeout(done, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn end(&self) {
+        let (done, changed) = &*self.0;
+        *done.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        changed.notify_all();
+    }
+}
+
+/// What a sweep reports with.
+pub(in crate::recorder) struct Means {
+    /// Bytes of reports kept.
+    pub(in crate::recorder) limit: u64,
+    pub(in crate::recorder) scrub_keys: Vec<String>,
+    pub(in crate::recorder) delivery: Arc<Delivery>,
+    pub(in crate::recorder) before_send: Option<BeforeSend>,
+}
+
+impl Means {
+    /// With the spool in a state directory.
+    ///
+    /// # Errors
+    /// Where that cannot be opened.
+    pub(in crate::recorder) fn reporting(self, state: &Path) -> Result<Reporting, SpoolError> {
+        let Means { limit, scrub_keys, delivery, before_send } = self;
+        let sink = Sink::Spool(Spool::open(state, limit)?, limit);
+        Ok(Reporting { sink, delivery, scrub_keys, before_send })
+    }
+}
+
+/// Begins to sweep the regions in a state directory, but for `own`. `None` where there is nothing to look
+/// at, or no thread to do it; then the next start does.
+pub(in crate::recorder) fn begin(
+    state: &Path,
+    own: Option<&Path>,
+    which: Which,
+    means: Means,
+) -> Option<Sweeping> {
+    let mut regions = regions_in(state);
+    regions.retain(|path| Some(path.as_path()) != own);
+    if regions.is_empty() {
+        return None;
+    }
+    let is_pile = regions.iter().filter(|path| is_of_the_gone(path)).count() >= PILE;
+    let sweeping = Sweeping::default();
+    let ends = Ends(sweeping.clone());
+    let state = state.to_owned();
+    let work = move || {
+        // Also if a mistake of ours ends the thread.
+        let _ends = ends;
+        if let Ok(reporting) = means.reporting(&state) {
+            regions.iter().for_each(|path: &PathBuf| drop(sweep(path, &which, &reporting)));
+        }
+    };
+    thread::spawn("lastwords-sweep", work).ok()?;
+    if is_pile {
+        sweeping.wait(LONGEST_START);
+    }
+    Some(sweeping)
+}
+
+/// Says that it has ended.
+struct Ends(Sweeping);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// Whether nobody has the process id in a region's name any more.
+fn is_of_the_gone(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let pid = name.split('-').next().and_then(|pid| pid.parse::<u32>().ok());
+    pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+}
