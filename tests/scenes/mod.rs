@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use lastwords::detect::stderr::{Found, Scanner};
 use lastwords::detect::{
-    Crash, CrashedThread, Ending, Exception, Frame, Location, Mechanism, Runtime, Severity,
+    Crash, CrashedThread, Ending, Exception, Frame, Image, Location, Mechanism, Runtime, Severity,
     SignalInfo, ThreadStack, exit,
 };
 use lastwords::record::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
@@ -18,9 +18,27 @@ use lastwords::sentry::types::Uuid;
 use serde_json::{Map, Value, json};
 use tracing_core::Level;
 
-/// The scenes, in the order plain, bare, hostile, large, huge, goroutines, silent, beside.
-pub fn all() -> [Scene; 8] {
-    [plain(), bare(), hostile(), large(), huge(), goroutines(), silent(), beside_sentry()]
+/// The scenes, in the order plain, bare, hostile, large, huge, goroutines, silent, beside, outside.
+pub fn all() -> [Scene; 9] {
+    let silent = silent();
+    [plain(), bare(), hostile(), large(), huge(), goroutines(), silent, beside_sentry(), outside()]
+}
+
+/// A signal whose stack was made outside of the process, in part of files that are gone.
+fn outside() -> Scene {
+    let image = |base, path: &str, id: Option<&str>| {
+        let (path, build_id) = (path.to_owned(), id.map(str::to_owned));
+        Some(Arc::new(Image { base, size: 0x20_0000, path, build_id }))
+    };
+    let service =
+        image(0x5555_0000, "/srv/service", Some("bebfd396ca06ccffe1bde9bba7b262be47b5d027"));
+    let plugin = image(0x7f00_0000_0000, "/srv/plugin.so", None);
+    let mut scene = silent();
+    let named = Frame { image: service.clone(), ..frame("service::ingest::parse", true) };
+    let bare = |image, address| Frame { image, address: Some(address), ..Frame::default() };
+    scene.crash.exceptions[0].frames =
+        vec![bare(plugin, 0x7f00_0000_1234), named, bare(service, 0x5555_2345), bare(None, 0x10)];
+    scene
 }
 
 /// In a program with a `sentry` client of its own.

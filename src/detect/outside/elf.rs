@@ -27,6 +27,7 @@ pub(super) const MOST_UNPACKED: u64 = 1 << 30;
 /// A file, its headers parsed.
 pub(super) struct Elf<'d> {
     file: ElfFile64<'d, Endianness, Data<'d>>,
+    data: Data<'d>,
     len: u64,
 }
 
@@ -46,7 +47,7 @@ pub(super) struct Section<'d> {
 
 impl<'d> Elf<'d> {
     pub(super) fn parse(data: Data<'d>) -> Option<Elf<'d>> {
-        Some(Elf { file: ElfFile64::parse(data).ok()?, len: data.len().ok()? })
+        Some(Elf { file: ElfFile64::parse(data).ok()?, data, len: data.len().ok()? })
     }
 
     /// GNU build id in hexadecimal digits.
@@ -108,6 +109,21 @@ impl<'d> Elf<'d> {
     /// The address of a section in the file's terms.
     pub(super) fn section_address(&self, name: &str) -> Option<u64> {
         Some(self.file.section_by_name(name)?.address())
+    }
+
+    /// The `size` bytes of code at an address in the file's terms.
+    pub(super) fn code_at(&self, address: u64, size: u64) -> Option<&'d [u8]> {
+        let endian = self.file.endian();
+        let loads = self.file.elf_program_headers().iter();
+        let mut code = loads
+            .filter(|load| load.p_type(endian) == PT_LOAD && load.p_flags(endian).contains(PF_X));
+        code.find_map(|load| {
+            let within = address.checked_sub(load.p_vaddr(endian))?;
+            let end = within.checked_add(size)?;
+            let offset = load.p_offset(endian).checked_add(within)?;
+            (end <= load.p_filesz(endian)).then_some(())?;
+            self.data.read_bytes_at(offset, size).ok()
+        })
     }
 
     /// Whether there is debug info in the file.

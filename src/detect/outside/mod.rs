@@ -7,7 +7,8 @@
 //! id, and the stack ends at the first function without frame pointer.
 //!
 //! `modules` says what lay where, `images` finds and proves the files, `elf` reads them; `unwind` walks
-//! up a stack of `registers` by the tables that `cfi` reads; `symbolicate` names what was found, with
+//! up a stack of `registers` by the tables that `cfi` reads, and where there are none by a `scan`;
+//! `symbolicate` names what was found, with
 //! `debug_info`, and `cut` leaves away how a program dies.
 
 mod cfi;
@@ -17,6 +18,7 @@ mod elf;
 mod images;
 mod modules;
 mod registers;
+mod scan;
 mod symbolicate;
 mod unwind;
 

@@ -6,7 +6,8 @@
 //! stack is marked as cut off.
 //!
 //! Each step asks the table that compilers write for this (`.eh_frame`), then the chain of frame
-//! pointers. Where the program jumped to where no code is (a null function pointer), the return address
+//! pointers; where neither knows, as in a C library without tables (musl's), the nearest word on the stack
+//! to which a call returns is taken for the return address, [`MOST_SCANS`] times. Where the program jumped to where no code is (a null function pointer), the return address
 //! is where the call left it: on the stack, or in the link register.
 
 use super::CapturedStack;
@@ -14,10 +15,14 @@ use super::cfi;
 use super::images::Images;
 use super::modules::Modules;
 use super::registers::{Arch, Set};
+use super::scan;
 
 /// How many addresses are kept at most: these of the innermost ones and the outermost ones.
 const INNERMOST: usize = 192;
 const OUTERMOST: usize = 64;
+
+/// How many steps of one walk may be guessed.
+const MOST_SCANS: u32 = 4;
 
 /// An address of code on a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,84 +92,111 @@ pub(super) fn walk(
     images: &mut Images,
 ) -> Walk {
     let memory = Memory { start: captured.stack_start, bytes: captured.stack };
+    let mut walker = Walker { modules, images, memory, context: cfi::Context::default(), scans: 0 };
     let mut registers = Set::interrupted(arch, &captured.registers);
     let mut kept = Kept::default();
     let mut interrupted = true;
-    let mut context = cfi::Context::default();
     // Each step but the first goes up by 8 bytes or more.
     for step in 0..=captured.stack.len() / 8 + 1 {
         let pc = Pc { address: registers.pc, interrupted };
         kept.push(pc);
-        let next = match modules.at(pc.lookup()) {
-            Some(module) => {
-                let step = cfi::step(&mut context, &registers, pc, module, images, &memory);
-                or_by_frame_pointer(step, &registers, modules, &memory)
-            }
-            None if step == 0 => from_nowhere(&registers, modules, &memory),
-            None => Step::Unknown,
-        };
-        match next {
-            Step::Caller { registers: mut caller, interrupted: by_signal } => {
-                caller.pc = code_address(caller.pc, arch, modules);
-                if caller.pc == 0 {
-                    return kept.walk(false);
-                }
-                let up = caller.sp() > registers.sp();
-                // A leaf function of a machine with a link register may have no frame at all.
-                let leaf = step == 0 && caller.sp() == registers.sp() && caller.pc != registers.pc;
-                if !(up || leaf) || modules.at(caller.pc).is_none() {
-                    return kept.walk(true);
-                }
+        match walker.step(&registers, pc, step == 0) {
+            Step::Caller { registers: caller, interrupted: by_signal } => {
                 (registers, interrupted) = (*caller, by_signal);
             }
             Step::Outermost => return kept.walk(false),
-            Step::OutOfReach | Step::Unknown => return kept.walk(true),
+            Step::OutOfReach | Step::Unknown => break,
         }
     }
     kept.walk(true)
 }
 
-/// A return address without the signature that machines with pointer authentication put into the bits
-/// which no address of a program has.
-fn code_address(pc: u64, arch: Arch, modules: &Modules) -> u64 {
-    let signed = arch == Arch::Aarch64 && modules.at(pc).is_none();
-    if signed { pc & ((1 << 48) - 1) } else { pc }
+/// What a walk is along.
+struct Walker<'w> {
+    modules: &'w Modules,
+    images: &'w mut Images,
+    memory: Memory<'w>,
+    context: cfi::Context,
+    /// How many steps were guessed.
+    scans: u32,
 }
 
-fn or_by_frame_pointer(
-    step: Step,
-    registers: &Set,
-    modules: &Modules,
-    memory: &Memory<'_>,
-) -> Step {
-    match step {
-        Step::Unknown => by_frame_pointer(registers, modules, memory).unwrap_or(Step::Unknown),
-        Step::OutOfReach => {
-            by_frame_pointer(registers, modules, memory).unwrap_or(Step::OutOfReach)
+impl Walker<'_> {
+    fn step(&mut self, registers: &Set, pc: Pc, first: bool) -> Step {
+        let by_table = match self.modules.at(pc.lookup()) {
+            Some(module) => {
+                let (images, memory) = (&mut *self.images, &self.memory);
+                let step = cfi::step(&mut self.context, registers, pc, module, images, memory);
+                self.checked(step, registers, first)
+            }
+            None if first => self.checked(from_nowhere(registers, &self.memory), registers, first),
+            None => return Step::Unknown,
+        };
+        if matches!(by_table, Step::Caller { .. } | Step::Outermost) {
+            return by_table;
         }
-        known => known,
+        let by_frame_pointer = by_frame_pointer(registers, &self.memory);
+        match self.checked(by_frame_pointer, registers, first) {
+            // The table knows the way: nothing is to be guessed.
+            Step::Unknown if matches!(by_table, Step::OutOfReach) => Step::OutOfReach,
+            Step::Unknown => self.scanned(registers),
+            step => step,
+        }
+    }
+
+    /// A step, if it leads up to where code is.
+    fn checked(&self, step: Step, registers: &Set, first: bool) -> Step {
+        let Step::Caller { registers: mut caller, interrupted } = step else { return step };
+        caller.pc = self.code_address(caller.pc, registers.arch);
+        if caller.pc == 0 {
+            return Step::Outermost;
+        }
+        let up = caller.sp() > registers.sp();
+        // A leaf function of a machine with a link register may have no frame at all.
+        let leaf = first && caller.sp() == registers.sp() && caller.pc != registers.pc;
+        if (up || leaf) && self.modules.at(caller.pc).is_some() {
+            Step::Caller { registers: caller, interrupted }
+        } else {
+            Step::Unknown
+        }
+    }
+
+    /// A return address without the signature that machines with pointer authentication put into the
+    /// bits which no address of a program has.
+    fn code_address(&self, pc: u64, arch: Arch) -> u64 {
+        let signed = arch == Arch::Aarch64 && self.modules.at(pc).is_none();
+        if signed { pc & ((1 << 48) - 1) } else { pc }
+    }
+
+    fn scanned(&mut self, registers: &Set) -> Step {
+        self.scans += 1;
+        if self.scans > MOST_SCANS {
+            return Step::Unknown;
+        }
+        scan::step(registers, self.modules, self.images, &self.memory)
     }
 }
 
 /// Both machines keep the caller's frame pointer where the frame pointer points, and the return address
-/// behind it. `None` unless both make sense.
-fn by_frame_pointer(registers: &Set, modules: &Modules, memory: &Memory<'_>) -> Option<Step> {
-    let fp = registers.fp()?;
-    if !fp.is_multiple_of(8) || registers.sp().is_some_and(|sp| fp < sp) {
-        return None;
+/// behind it. A frame pointer that is none leads to no code, or down.
+fn by_frame_pointer(registers: &Set, memory: &Memory<'_>) -> Step {
+    let frame = |fp: u64| Some((fp, memory.word(fp)?, memory.word(fp.checked_add(8)?)?));
+    let aligned = registers.fp().filter(|fp| fp.is_multiple_of(8));
+    match aligned.filter(|fp| registers.sp().is_none_or(|sp| sp <= *fp)).and_then(frame) {
+        // The end of the chain says nothing of the end of the stack.
+        None | Some((_, _, 0)) => Step::Unknown,
+        Some((fp, outer, pc)) => {
+            let mut caller = registers.preserved();
+            caller.pc = pc;
+            caller.set(registers.arch.sp_fp().0, fp.checked_add(16));
+            caller.set(registers.arch.sp_fp().1, Some(outer));
+            Step::Caller { registers: Box::new(caller), interrupted: false }
+        }
     }
-    let (outer, pc) = (memory.word(fp)?, memory.word(fp.checked_add(8)?)?);
-    let arch = registers.arch;
-    modules.at(code_address(pc, arch, modules))?;
-    let mut caller = registers.preserved();
-    caller.pc = pc;
-    caller.set(arch.sp_fp().0, fp.checked_add(16));
-    caller.set(arch.sp_fp().1, Some(outer));
-    Some(Step::Caller { registers: Box::new(caller), interrupted: false })
 }
 
 /// Steps back from where no code is, which the program came to by a call.
-fn from_nowhere(registers: &Set, modules: &Modules, memory: &Memory<'_>) -> Step {
+fn from_nowhere(registers: &Set, memory: &Memory<'_>) -> Step {
     let arch = registers.arch;
     let mut caller = registers.clone();
     let returned = match arch.link() {
@@ -174,12 +206,12 @@ fn from_nowhere(registers: &Set, modules: &Modules, memory: &Memory<'_>) -> Step
             registers.sp().and_then(|sp| memory.word(sp))
         }
     };
-    match returned.filter(|pc| modules.at(code_address(*pc, arch, modules)).is_some()) {
+    match returned {
+        None | Some(0) => Step::Unknown,
         Some(pc) => {
             caller.pc = pc;
             Step::Caller { registers: Box::new(caller), interrupted: false }
         }
-        None => by_frame_pointer(registers, modules, memory).unwrap_or(Step::Unknown),
     }
 }
 

@@ -83,6 +83,28 @@ fn a_file_of_another_build_is_not_asked() {
     assert!(stack.truncated);
 }
 
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_function_without_a_table_is_stepped_out_of_by_a_guess() {
+    let (_folder, path) = written("full", FULL);
+    let recorded = LoadedModule {
+        base: BASE,
+        size: SIZE,
+        path: path.to_str().unwrap().to_owned(),
+        build_id: Some(BUILD_ID.to_owned()),
+    };
+    let modules = Modules::of_maps(b"10000-20000 r-xp 00000000 00:00 0 \n", &[recorded]);
+    // A number, an address that no call returns to, one that is no code, and the one.
+    let words = [7, BASE + 0x22c, 0x7fff_0000_0020, BASE + 0x23e, BASE + 0x24c, 0];
+    let stack: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let stack_start = 0x7fff_0000_0000;
+    let registers = Registers { pc: 0x1_0004, sp: stack_start, ..Registers::default() };
+    let captured = CapturedStack { registers, stack_start, stack: &stack };
+    let own = OwnCrates::default();
+    let stack = stack_of_signal(&captured, &modules, &mut Images::default(), &own);
+    assert_eq!(names(&stack.frames), ["?", "outer", "_start"]);
+}
+
 /// Everything that is read of a file, whatever its build id has become.
 fn read_all(bytes: &[u8], address: u64) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -98,6 +120,7 @@ fn read_all(bytes: &[u8], address: u64) {
     let _ = (elf.build_id(), elf.debug_link(), elf.bias(module), elf.extent(address));
     let _ = (elf.symbols(&addresses[..4], false), elf.symbols(&[address], true));
     let _ = debug_info::DebugInfo::functions(&elf, &addresses);
+    let _ = elf.code_at(address, 7);
     let bytes: Vec<u8> = (0..=255).collect();
     let memory = unwind::Memory { start: 0x1000, bytes: &bytes };
     let registers = Registers { pc: BASE + 0x22f, sp: 0x1000, ..Registers::default() };

@@ -249,18 +249,26 @@ fn what_a_stack_costs() {
     let captured = several(20);
     let modules = own_modules();
     let own = OwnCrates::default();
-    for round in ["cold", "warm"] {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy");
+    std::fs::copy("/proc/self/exe", &copy).unwrap();
+    for round in ["mapped", "mapped again", "read"] {
         let mut images = Images::new();
+        if round == "read" {
+            images = Images::default();
+            images.offer(std::fs::File::open(&copy).unwrap());
+        }
+        let before = crate::report::Usage::of_this_process().memory;
         let begun = std::time::Instant::now();
         let walk = unwind::walk(Arch::HERE.unwrap(), &captured.as_copied(), &modules, &mut images);
         let walked = begun.elapsed();
         let stack = stack_of_signal(&captured.as_copied(), &modules, &mut images, &own);
-        let peak = crate::report::Usage::of_this_process().peak_memory;
+        let named = begun.elapsed() - walked;
+        let memory = crate::report::Usage::of_this_process().memory;
         println!(
-            "{round}: {} addresses in {walked:?}, {} frames in {:?}, peak memory {peak:?}",
+            "{round}: {} addresses in {walked:?}, {} frames in {named:?}, memory {before:?} to {memory:?}",
             walk.pcs.len(),
             stack.frames.len(),
-            begun.elapsed() - walked
         );
         assert!(stack.frames.len() >= walk.pcs.len());
     }
@@ -269,4 +277,7 @@ fn what_a_stack_costs() {
         std::hint::black_box(Identity::of_this_process());
     }
     println!("an identity in {:?}", begun.elapsed() / 1000);
+    let begun = std::time::Instant::now();
+    std::hint::black_box(stack::symbolicate(&captured.inside));
+    println!("within the process, named in {:?}", begun.elapsed());
 }
