@@ -156,7 +156,7 @@ fn is_machinery(function: &str) -> bool {
 
 /// Functions of the standard library that do nothing but raise a certain panic, such as
 /// `core::option::unwrap_failed` and `core::cell::panic_already_borrowed::do_panic`.
-fn is_failing_end(function: &str) -> bool {
+pub(super) fn is_failing_end(function: &str) -> bool {
     let standard = rust_names::krate(function).is_some_and(rust_names::is_standard);
     standard
         && function.split("::").any(|name| {

@@ -23,6 +23,7 @@ pub struct LoadedModule {
 }
 
 /// The path that `/proc/PID/maps` gives the code which the kernel maps into each process.
+#[cfg(target_os = "linux")]
 pub(crate) const VDSO: &str = "[vdso]";
 
 /// How many modules are kept, the executable first, then in the order they were loaded.

@@ -7,7 +7,7 @@
 
 use super::super::c_library;
 use super::super::crash::Frame;
-use super::super::rust_names;
+use super::super::{rust_names, stack};
 
 /// Functions of the C library by which a process signals itself; those below them, to the system call,
 /// have no exported name.
@@ -15,16 +15,13 @@ const RAISING: [&str; 7] =
     ["abort", "raise", "gsignal", "pthread_kill", "tgkill", "kill", "__pthread_kill"];
 
 /// Functions of the standard library that only lead to an abort.
-const ABORTING: [&str; 9] = [
+const ABORTING: [&str; 6] = [
     "std::process::abort",
-    "std::sys::abort_internal",
     "std::alloc::rust_oom",
     "std::alloc::default_alloc_error_hook",
     "__rustc::__rust_alloc_error_handler",
-    "alloc::alloc::handle_alloc_error",
-    "alloc::alloc::handle_alloc_error::rt_error",
-    "panic_abort::__rust_start_panic::abort",
     "__rustc::__rust_abort",
+    "__rust_alloc_error_handler",
 ];
 
 /// Cuts what lies between the program and the SIGABRT it raised.
@@ -55,10 +52,19 @@ fn is_raising(frame: &Frame) -> bool {
 }
 
 fn is_aborting(frame: &Frame) -> bool {
-    let name = name(frame);
+    let name = outer(name(frame));
     let standard = rust_names::krate(name).is_some_and(rust_names::is_standard);
     let internal = name.ends_with("::abort_internal") || name.ends_with("::rust_panic_abort");
-    ABORTING.contains(&name) || (standard && internal) || is_handing_over(name)
+    ABORTING.contains(&name)
+        || (standard && internal)
+        || stack::is_failing_end(name)
+        || name.ends_with("::__rust_end_short_backtrace")
+        || is_handing_over(name)
+}
+
+/// The function that a closure is in.
+fn outer(name: &str) -> &str {
+    name.split("::{closure}").next().unwrap_or(name)
 }
 
 /// The way from a panic that cannot unwind to its abort, behind what the hook has reported.
@@ -90,7 +96,6 @@ fn is_panicking(name: &str) -> bool {
         // The standard library aborts when a thread-local's destructor lets a panic out.
         || name.contains("::abort_on_dtor_unwind")
         || ["rust_begin_unwind", "__rustc::rust_begin_unwind", "rust_panic"].contains(&name)
-        || name.ends_with("::__rust_end_short_backtrace")
 }
 
 #[cfg(test)]
@@ -100,7 +105,7 @@ mod tests {
     use super::super::super::crash::Image;
     use super::*;
 
-    fn stack(functions: &[&str]) -> Vec<Frame> {
+    fn frames(functions: &[&str]) -> Vec<Frame> {
         let image = |path: &str| {
             Arc::new(Image { base: 0, size: 1, path: path.to_owned(), build_id: None })
         };
@@ -121,7 +126,7 @@ mod tests {
 
     #[track_caller]
     fn top_is(functions: &[&str], top: &str, panic: bool) {
-        let frames = stack(functions);
+        let frames = frames(functions);
         assert_eq!(is_in_panic(&frames), panic);
         assert_eq!(name(&abort_machinery(frames)[0]), top);
     }
@@ -154,9 +159,12 @@ mod tests {
             &[
                 "libc:abort",
                 "std::process::abort",
+                "std::alloc::rust_oom::{closure}",
+                "std::sys::backtrace::__rust_end_short_backtrace",
                 "std::alloc::rust_oom",
                 "__rustc::__rust_alloc_error_handler",
                 "alloc::alloc::handle_alloc_error",
+                "alloc::raw_vec::handle_error",
                 "service::f",
             ],
             "service::f",

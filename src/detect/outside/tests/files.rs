@@ -1,5 +1,10 @@
 //! Files as they are found: with debug info in them, beside them or packed, stripped, damaged, replaced.
 
+#![cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "only that machine's programs are unwound there")
+)]
+
 use std::io::Write;
 use std::path::Path;
 

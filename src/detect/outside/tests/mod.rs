@@ -3,6 +3,8 @@
 
 mod files;
 mod own_stack;
+#[cfg(target_arch = "x86_64")]
+mod signal;
 mod walks;
 
 use super::modules::Modules;

@@ -14,7 +14,7 @@ struct Capture {
     inside: Vec<u64>,
 }
 
-const MOST_BYTES: usize = 64 * 1024;
+pub(super) const MOST_BYTES: usize = 64 * 1024;
 
 /// Copies this thread's registers and up to 64 KiB of its stack.
 #[inline(never)]
@@ -87,7 +87,7 @@ fn several(deep: u32) -> Capture {
     std::hint::black_box(captured)
 }
 
-fn own_modules() -> Modules {
+pub(super) fn own_modules() -> Modules {
     let maps = std::fs::read("/proc/self/maps").unwrap();
     Modules::of_maps(&maps, &Identity::of_this_process().modules)
 }
