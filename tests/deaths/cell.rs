@@ -90,6 +90,11 @@ fn happen(way: &Way, setting: Setting) -> Outcome {
             running.wait_for_line("ready");
             let program = program(running.pid(), setting);
             send(signal, &program.to_string());
+            if setting == Setting::Plain && signal == libc::SIGSEGV {
+                // The standard library's handler takes the first for a fault of the program's own, which
+                // would come again.
+                send_if_there(signal, program);
+            }
         }
         Act::KillAll => {
             running.wait_for_line("ready");
@@ -101,7 +106,8 @@ fn happen(way: &Way, setting: Setting) -> Outcome {
             all.sort_unstable();
             all.dedup();
             stop(&all);
-            all.iter().for_each(|pid| send(libc::SIGKILL, &pid.to_string()));
+            // The program first: the kernel sends SIGHUP to what is stopped and loses its parent.
+            all.iter().rev().for_each(|pid| send(libc::SIGKILL, &pid.to_string()));
             let outcome = running.finish();
             wait_for_death(&all);
             return outcome;
