@@ -74,3 +74,50 @@ impl Kept {
         }
     }
 }
+
+#[cfg(all(test, not(any(lastwords_loom, miri))))]
+mod tests {
+    use super::*;
+    use crate::record::{Identity, Region, Select, Snapshot};
+
+    /// What is kept of these bytes.
+    fn kept(text: &str) -> String {
+        let region = Region::on_heap(0, &Identity::default());
+        let area = region.fatal();
+        let mut kept = Kept { lines: 0, end: 0, fields: 0, is_executable: false };
+        for byte in text.bytes() {
+            // Where the kernel would have put it.
+            let at = kept.end;
+            area.write_maps_byte(at, byte);
+            kept.take(area, at);
+        }
+        (0..kept.lines).map(|at| char::from(area.maps_byte(at))).collect()
+    }
+
+    #[test]
+    fn executable_lines_are_kept_whole() {
+        let code = "1000-2000 r-xp 00000000 fe:00 7   /usr/bin/x y\n";
+        let data = "2000-3000 rw-p 00001000 fe:00 7   /usr/lib/exec/x\n";
+        let vdso = "7000-8000 r-xp 00000000 00:00 0   [vdso]\n";
+        assert_eq!(kept(&[data, code, data, vdso, data].concat()), [code, vdso].concat());
+        assert_eq!(kept(&[code, vdso.trim_end()].concat()), code, "a line that was cut off");
+        assert_eq!(kept(""), "");
+        assert_eq!(kept(data), "");
+    }
+
+    /// The real thing: as the kernel tells it otherwise.
+    #[test]
+    fn this_process_is_mapped() {
+        let region = Region::on_heap(0, &Identity::default());
+        let area = region.fatal();
+        assert!(area.claim(1));
+        copy(area);
+        area.complete();
+        let record = Snapshot::of_region(&region, Select::newest(0)).expect("a region").fatal;
+        let maps = record.expect("a record").maps;
+        let own = std::env::current_exe().expect("a path").display().to_string();
+        assert!(maps.lines().any(|line| line.ends_with(&own)), "{maps}");
+        assert!(maps.lines().all(|line| line.split(' ').nth(1).is_some_and(|p| p.contains('x'))));
+        assert!(maps.ends_with('\n'));
+    }
+}

@@ -125,3 +125,98 @@ fn is_readable(address: u64) -> bool {
     // SAFETY: the C library's `errno` of this thread is always there.
     answer != 0 && unsafe { *libc::__errno_location() } != libc::EFAULT
 }
+
+#[cfg(all(test, not(any(lastwords_loom, miri))))]
+mod tests {
+    use super::*;
+    use crate::record::{FatalRecord, Identity, Region, Select, Snapshot};
+
+    /// Pages of this process's own, of which those of even number can be read.
+    struct Pages {
+        first: u64,
+        count: usize,
+    }
+
+    impl Pages {
+        fn new(count: usize) -> Pages {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            let bytes = count * PAGE as usize;
+            // SAFETY: a new mapping, of which each part that is changed is inside.
+            let first = unsafe {
+                let writable = libc::PROT_READ | libc::PROT_WRITE;
+                let first = libc::mmap(ptr::null_mut(), bytes, writable, flags, -1, 0);
+                assert_ne!(first, libc::MAP_FAILED);
+                for at in 0..bytes / 8 {
+                    first.cast::<u64>().add(at).write(at as u64);
+                }
+                for page in (1..count).step_by(2) {
+                    let page = first.byte_add(page * PAGE as usize);
+                    assert_eq!(libc::mprotect(page, PAGE as usize, libc::PROT_NONE), 0);
+                }
+                first
+            };
+            Pages { first: first.addr() as u64, count }
+        }
+    }
+
+    impl Drop for Pages {
+        fn drop(&mut self) {
+            let first = ptr::without_provenance_mut(self.first as usize);
+            // SAFETY: it is the whole mapping, and nobody uses it any more.
+            unsafe { libc::munmap(first, self.count * PAGE as usize) };
+        }
+    }
+
+    fn copied(copy: impl FnOnce(FatalArea<'_>)) -> FatalRecord {
+        let region = Region::on_heap(0, &Identity::default());
+        let area = region.fatal();
+        assert!(area.claim(1));
+        copy(area);
+        area.complete();
+        let snapshot = Snapshot::of_region(&region, Select::newest(0)).expect("a region");
+        snapshot.fatal.expect("a record")
+    }
+
+    fn first_word(record: &FatalRecord) -> u64 {
+        u64::from_ne_bytes(record.stack[..8].try_into().expect("eight bytes"))
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_read_ends_the_copy_or_is_skipped() {
+        let pages = Pages::new(4);
+        let record = copied(|area| copy(area, pages.first + 103));
+        assert_eq!((record.stack_start, record.stack.len()), (pages.first + 96, 4000));
+        assert_eq!(first_word(&record), 12);
+        let record = copied(|area| copy(area, pages.first + PAGE + 8));
+        assert_eq!((record.stack_start, record.stack.len()), (pages.first + 2 * PAGE, 4096));
+        assert_eq!(first_word(&record), 1024);
+    }
+
+    #[test]
+    fn by_hand_the_same_is_copied() {
+        let pages = Pages::new(3);
+        for start in [pages.first + 96, pages.first + PAGE, pages.first + 2 * PAGE] {
+            let by_hand = copied(|area| assert!(by_hand(area, start) <= 4096));
+            let by_kernel = copied(|area| assert!(by_kernel(area, start).is_ok()));
+            assert_eq!(by_hand.stack, by_kernel.stack);
+        }
+        assert!(is_readable(pages.first) && !is_readable(pages.first + PAGE));
+    }
+
+    #[test]
+    fn more_than_there_is_room_for_is_cut() {
+        let bytes = vec![1_u64; FatalArea::STACK_BYTES / 4];
+        let start = bytes.as_ptr().addr() as u64;
+        assert_eq!(copied(|area| copy(area, start)).stack.len(), FatalArea::STACK_BYTES);
+        let by_hand = copied(|area| assert_eq!(by_hand(area, start), FatalArea::STACK_BYTES));
+        assert!(by_hand.stack.chunks(8).all(|word| word == 1_u64.to_ne_bytes()));
+    }
+
+    /// A stack pointer that points nowhere.
+    #[test]
+    fn a_mad_stack_pointer_ends_in_nothing() {
+        for sp in [0, 8, u64::MAX, u64::MAX - 4096, 1 << 47, 0x8000_0000_0000_0000] {
+            assert!(copied(|area| copy(area, sp)).stack.is_empty(), "{sp:#x}");
+        }
+    }
+}
