@@ -88,12 +88,12 @@ pub use config::SuperviseMode;
 #[cfg(target_os = "linux")]
 #[doc(hidden)]
 pub use recorder::monitor::run as run_monitored;
-pub use recorder::{
-    Builder, InstallError, Recorder, SentryIntegration, SentryTransport, builder, capture_error,
-    Supervision, capture_error_with_backtrace, capture_message, remove_tag, set_tag, supervise,
-};
 #[doc(hidden)]
 pub use recorder::sweep::{SweepOutcome, Swept, run as sweep};
+pub use recorder::{
+    Builder, InstallError, Recorder, SentryIntegration, SentryTransport, Supervision, builder,
+    capture_error, capture_error_with_backtrace, capture_message, remove_tag, set_tag, supervise,
+};
 #[doc(hidden)]
 pub use recorder::{StateDir, inspect_state_dirs, state_dir_candidates};
 /// The version of `sentry` whose types this crate's interface uses.

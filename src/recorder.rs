@@ -11,16 +11,16 @@ mod builder;
 mod capture;
 mod checksum;
 mod delivery;
+#[cfg(target_os = "linux")]
+mod end_watch;
 mod exit;
 mod global;
 mod inspect;
-#[cfg(target_os = "linux")]
-mod end_watch;
-#[cfg(target_os = "linux")]
-mod post_mortem;
 mod memory;
 #[cfg(target_os = "linux")]
 pub(crate) mod monitor;
+#[cfg(target_os = "linux")]
+mod post_mortem;
 mod publish;
 mod reporter;
 mod seal;

@@ -63,7 +63,9 @@ fn is_news(outcome: &SweepOutcome) -> bool {
 
 fn nothing(swept: &[Swept], places: &[PathBuf]) -> String {
     match (swept.len(), places) {
-        (0, [only]) => format!("nothing died unwatched: there are no regions in {}", only.display()),
+        (0, [only]) => {
+            format!("nothing died unwatched: there are no regions in {}", only.display())
+        }
         (0, _) => "nothing died unwatched: there are no regions in any state directory".to_owned(),
         (1, _) => "nothing died unwatched; 1 region is left alone: --all says why".to_owned(),
         (n, _) => format!("nothing died unwatched; {n} regions are left alone: --all says why"),
@@ -74,7 +76,9 @@ fn tell(one: &Swept, as_json: bool, out: &mut Output) -> Result<(), Error> {
     let words = one.outcome.to_string();
     if as_json {
         let ids: Vec<String> = match &one.outcome {
-            SweepOutcome::Reported { ids } => ids.iter().map(|id| id.simple().to_string()).collect(),
+            SweepOutcome::Reported { ids } => {
+                ids.iter().map(|id| id.simple().to_string()).collect()
+            }
             _ => Vec::new(),
         };
         let path = one.path.to_string_lossy();

@@ -15,9 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use sentry::types::Uuid;
 
-use super::crash::{
-    Crash, CrashedThread, Ending, Exception, Runtime, Severity, SignalInfo,
-};
+use super::crash::{Crash, CrashedThread, Ending, Exception, Runtime, Severity, SignalInfo};
 use super::exit::{self, Circumstances};
 use super::outside::{self, CapturedStack, Images, Modules, OutsideStack};
 use super::panic::{Family, families};
@@ -107,14 +105,18 @@ enum End {
 pub(crate) fn examine(snapshot: &Snapshot, known: &Known, images: &mut Images) -> Findings {
     let families = families(&snapshot.panics);
     let fatal = snapshot.fatal.as_ref().filter(|fatal| is_the_end(fatal, snapshot, known.ending));
-    let maps = snapshot.fatal.as_ref().map_or("", |fatal| &fatal.maps);
-    let modules = Modules::of_maps(maps.as_bytes(), &snapshot.identity.modules);
+    let recorded = &snapshot.identity.modules;
+    let modules = match &snapshot.fatal {
+        Some(fatal) => Modules::of_maps(fatal.maps.as_bytes(), recorded),
+        None => Modules::of_record(recorded),
+    };
     let mut laboratory = Laboratory { own: OwnCrates::default(), modules, images };
     laboratory.learn(snapshot);
     let stack = fatal.map(|fatal| laboratory.stack(fatal));
     let end = end(snapshot, known, &families, fatal, stack.as_ref());
 
-    let mut findings = Findings { crashes: Vec::new(), explained_by: None, outcome: outcome(end, known) };
+    let mut findings =
+        Findings { crashes: Vec::new(), explained_by: None, outcome: outcome(end, known) };
     for (index, family) in families.iter().enumerate() {
         let is_end = end == End::Panic(index);
         if family.members.iter().any(|panic| panic.reported) {
@@ -127,7 +129,9 @@ pub(crate) fn examine(snapshot: &Snapshot, known: &Known, images: &mut Images) -
     }
     let death = match (end, fatal, stack) {
         _ if snapshot.silent_reported => None,
-        (End::Signal, Some(fatal), Some(stack)) => Some(signal_crash(fatal, stack, death_id(snapshot), snapshot.identity.pid)),
+        (End::Signal, Some(fatal), Some(stack)) => {
+            Some(signal_crash(fatal, stack, death_id(snapshot), snapshot.identity.pid))
+        }
         (End::Silent, ..) => silent(snapshot, known),
         _ => None,
     };
@@ -240,7 +244,10 @@ fn panic_of_abort(
     stack: Option<&OutsideStack>,
 ) -> Option<usize> {
     let of_thread = |family: &Family<'_>| {
-        family.members.iter().any(|panic| panic.thread == fatal.thread && is_before(panic.boot_nanos, fatal))
+        family
+            .members
+            .iter()
+            .any(|panic| panic.thread == fatal.thread && is_before(panic.boot_nanos, fatal))
     };
     let index = families.iter().rposition(of_thread)?;
     let family = &families[index];
@@ -248,8 +255,8 @@ fn panic_of_abort(
     let aborts = family.members.iter().any(|panic| panic.aborts);
     let last = family.members.iter().map(|panic| panic.boot_nanos).max().unwrap_or(0);
     let just_before = fatal.boot_nanos.saturating_sub(last);
-    let explains = aborts
-        || shown.unwrap_or_else(|| u128::from(just_before) <= JUST_BEFORE.as_nanos());
+    let explains =
+        aborts || shown.unwrap_or_else(|| u128::from(just_before) <= JUST_BEFORE.as_nanos());
     explains.then_some(index)
 }
 
@@ -258,8 +265,7 @@ fn is_before(boot_nanos: u64, fatal: &FatalRecord) -> bool {
 }
 
 fn outcome(end: End, known: &Known) -> Outcome {
-    let killed = known.around.oom.is_some()
-        || known.ending.is_none_or(exit::is_killed);
+    let killed = known.around.oom.is_some() || known.ending.is_none_or(exit::is_killed);
     match end {
         End::Not(outcome) => outcome,
         End::Silent if killed => Outcome::Killed,
@@ -335,8 +341,12 @@ impl Laboratory<'_> {
             self.own.learn(module, file);
         }
         let none = OwnCrates::default();
-        let install =
-            outside::stack_of_panic(&snapshot.identity.install_stack, &self.modules, self.images, &none);
+        let install = outside::stack_of_panic(
+            &snapshot.identity.install_stack,
+            &self.modules,
+            self.images,
+            &none,
+        );
         learn_from_frames(&install.frames, &mut self.own);
     }
 

@@ -3,10 +3,10 @@
 //! **Guarantee:** a stack overflow has the words that the standard library prints of one, so that it
 //! groups the same whether its text or its signal was noticed. Codes are those of sigaction(2).
 
+use super::Ending;
 use super::crash::{Frame, Mechanism};
 use super::exit;
 use super::signal;
-use super::Ending;
 use crate::record::FatalRecord;
 
 /// How far from the stack pointer an access is part of a function's frame: the standard library's guard
@@ -14,7 +14,11 @@ use crate::record::FatalRecord;
 const NEAR: u64 = 64 * 1024;
 
 /// Type, value and mechanism of the exception, of a fatal signal of process `own`.
-pub(super) fn describe(fatal: &FatalRecord, frames: &[Frame], own: u32) -> (String, String, Mechanism) {
+pub(super) fn describe(
+    fatal: &FatalRecord,
+    frames: &[Frame],
+    own: u32,
+) -> (String, String, Mechanism) {
     let name = signal::name(fatal.signal);
     if is_overflow(fatal) {
         let words = ("fatal runtime error".to_owned(), "stack overflow".to_owned());
@@ -70,7 +74,8 @@ fn is_overflow(fatal: &FatalRecord) -> bool {
     let is_memory = [libc::SIGSEGV, libc::SIGBUS].contains(&fatal.signal) && !is_sent(fatal);
     let near = fatal.address.abs_diff(registers.sp()) <= NEAR;
     // The page at the stack pointer, or the one below all that could be read, is not the stack's.
-    let at_the_edge = fatal.address < fatal.stack_start && fatal.stack_start - fatal.address <= NEAR;
+    let at_the_edge =
+        fatal.address < fatal.stack_start && fatal.stack_start - fatal.address <= NEAR;
     is_memory && near && at_the_edge
 }
 
@@ -81,7 +86,9 @@ fn reason(fatal: &FatalRecord) -> String {
         (libc::SIGSEGV, 2) => "the memory at the address forbids the access",
         (libc::SIGSEGV, 128) => "the address is not one of the machine's",
         (libc::SIGBUS, 1) => "the address is not aligned",
-        (libc::SIGBUS, 2) => "there is nothing behind the address, as beyond the end of a mapped file",
+        (libc::SIGBUS, 2) => {
+            "there is nothing behind the address, as beyond the end of a mapped file"
+        }
         (libc::SIGBUS, 3) => "the memory at the address has failed",
         (libc::SIGILL, _) => "illegal instruction",
         (libc::SIGFPE, 1) => "integer division by zero",
@@ -95,4 +102,3 @@ fn reason(fatal: &FatalRecord) -> String {
     };
     words.to_owned()
 }
-

@@ -9,9 +9,9 @@
 //! status says alone, with `oom` (the kernel's OOM killer) and `rlimits`; `signal` knows signals by name.
 
 #[cfg(target_os = "linux")]
-mod c_library;
-#[cfg(target_os = "linux")]
 pub(crate) mod autopsy;
+#[cfg(target_os = "linux")]
+mod c_library;
 mod crash;
 #[cfg(target_os = "linux")]
 mod disposition;

@@ -54,11 +54,10 @@ pub use slots::PanicRecord;
 pub use snapshot::{Asked, MOST_BYTES, ReadError, Select, Snapshot};
 pub use stderr::RecentLines;
 
-pub(crate) use fate::Fate;
-pub(crate) use remains::{Refused, Remains};
 pub(crate) use clock::{boot_nanos, system_time, wall_millis};
 #[cfg(target_os = "linux")]
 pub(crate) use fatal::{FatalArea, FatalFacts};
+pub(crate) use fate::Fate;
 pub(crate) use layer::BreadcrumbLayer;
 pub(crate) use layout::end::CLEAN as END_CLEAN;
 pub(crate) use ledger::{LedgerEntry, LedgerKind, hash, hash_message, hash_place};
@@ -68,6 +67,7 @@ pub(crate) use old_regions::TAGS;
 pub(crate) use random::id as random_id;
 pub(crate) use recording::{Plan, Recording, detach_in_forked_children, process_generation};
 pub(crate) use region::{Place, Region};
+pub(crate) use remains::{Refused, Remains};
 pub(crate) use slots::{Facts, flags};
 pub(crate) use stderr::StderrWriter;
 pub(crate) use thread::{Formatting, id as thread_id, is_formatting, remember_main_name};

@@ -89,7 +89,8 @@ impl Reporting {
                 numbers => numbers.iter().try_for_each(|number| remains.mark_panic(*number)),
             };
         }
-        let ending = known.ending.or_else(|| snapshot.fatal.as_ref().map(|it| Ending::Signal(it.signal)));
+        let ending =
+            known.ending.or_else(|| snapshot.fatal.as_ref().map(|it| Ending::Signal(it.signal)));
         if let (Some(id), Some(ending)) = (findings.explained_by, ending) {
             self.sink.amend(id, |envelope| report::complete(envelope, Some(ending), None));
         }
@@ -99,7 +100,9 @@ impl Reporting {
     /// What seals reports as that process would have.
     fn seal(&self, identity: &Identity) -> Seal {
         let mut keys = identity.scrub_keys.clone();
-        keys.extend(self.scrub_keys.iter().filter(|key| !identity.scrub_keys.contains(key)).cloned());
+        keys.extend(
+            self.scrub_keys.iter().filter(|key| !identity.scrub_keys.contains(key)).cloned(),
+        );
         let dsn = identity.dsn.as_deref().and_then(|dsn| dsn.parse().ok());
         let address = match (identity.silent || !self.delivery.is_on(), dsn) {
             (true, _) => Address::Stays,

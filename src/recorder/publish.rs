@@ -73,7 +73,8 @@ impl Publisher {
         outward: Outward,
     ) -> Publisher {
         let Outward { delivery, before_send } = outward;
-        let seal = Seal::new(&settings.scrub_keys, before_send, Address::Here(Arc::clone(&delivery)));
+        let seal =
+            Seal::new(&settings.scrub_keys, before_send, Address::Here(Arc::clone(&delivery)));
         Publisher {
             settings,
             identity,

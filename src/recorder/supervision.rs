@@ -71,9 +71,11 @@ static EARLY: Mutex<Option<Region>> = Mutex::new(None);
 pub fn supervise() -> Supervision {
     let code = Overrides { supervise: Some(SuperviseMode::Wrap), ..Overrides::default() };
     // What is wrong with a variable is said when the program is recorded.
-    let settings = config::resolve(&code, &|name| std::env::var_os(name), &Flags::default()).settings;
+    let settings =
+        config::resolve(&code, &|name| std::env::var_os(name), &Flags::default()).settings;
     let supervision = begin(&settings, None);
-    if supervision != Supervision::Unsupported || settings.supervise != Some(SuperviseMode::Monitor) {
+    if supervision != Supervision::Unsupported || settings.supervise != Some(SuperviseMode::Monitor)
+    {
         return supervision;
     }
     beside_now(&settings)

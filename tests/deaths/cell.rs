@@ -229,7 +229,9 @@ fn nothing_is_left(way: &Way, setting: Setting, state: &Path) {
         let files = std::fs::read_dir(state.join(folder)).into_iter().flatten().flatten();
         left.extend(files.map(|file| file.path()).filter(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            path.is_file() && !name.ends_with(".envelope") && !["lock", "journal.json"].contains(&&*name)
+            path.is_file()
+                && !name.ends_with(".envelope")
+                && !["lock", "journal.json"].contains(&&*name)
         }));
     }
     assert!(left.is_empty(), "{} {setting:?}: {left:?}", way.title);

@@ -64,7 +64,10 @@ pub const WAYS: &[Way] = &[
     dies("panic-any", "`panic_any` with a payload that is no text"),
     dies("panic-in-drop", "panic in a `Drop` while another panic unwinds"),
     dies("panic-in-panic", "panic in the program's own hook"),
-    Way { top: Some("fmt"), ..dies("panic-in-message", "panic while a panic's message is written") },
+    Way {
+        top: Some("fmt"),
+        ..dies("panic-in-message", "panic while a panic's message is written")
+    },
     dies("panic-no-unwind", "panic in a function that cannot unwind"),
     dies("panic-thread-local", "panic in a thread-local's destructor"),
     dies("later-hook", "panic with a hook set after ours"),
@@ -91,7 +94,11 @@ pub const WAYS: &[Way] = &[
     Way { act: Act::Signal(libc::SIGSEGV), ..dies("segv-sent", "SIGSEGV sent by `kill`") },
     Way { act: Act::Signal(libc::SIGKILL), top: NONE, ..dies("wait", "SIGKILL") },
     Way { top: NONE, ..dies("panic-caught-then-killed", "SIGKILL, a second after a caught panic") },
-    Way { act: Act::KillAll, top: NONE, ..dies("wait", "SIGKILL of the program and who watches it") },
+    Way {
+        act: Act::KillAll,
+        top: NONE,
+        ..dies("wait", "SIGKILL of the program and who watches it")
+    },
     Way { act: Act::Cgroup, top: NONE, ..dies("oom", "the kernel's OOM killer") },
     lives("return", "`main` returns"),
     lives("exit-0", "`exit(0)`"),

@@ -129,7 +129,8 @@ impl Reports {
     pub(super) fn add_stack(&mut self, death: &Crash) {
         let Some(Held { scene, .. }) = self.0.last_mut() else { return };
         let crash = &mut scene.crash;
-        let (Some(exception), Some(found)) = (crash.exceptions.first_mut(), death.exceptions.first())
+        let (Some(exception), Some(found)) =
+            (crash.exceptions.first_mut(), death.exceptions.first())
         else {
             return;
         };

@@ -13,19 +13,19 @@ use std::time::{Duration, SystemTime};
 
 use sentry::types::Uuid;
 
+use super::TOO_LATE;
+use crate::config::Settings;
+use crate::deliver::Spool;
+use crate::detect::Ending;
+use crate::detect::autopsy::Known;
+use crate::detect::outside::Images;
+use crate::record::{Fate, Identity, Region, Remains, Select};
 use crate::recorder::delivery::Delivery;
 use crate::recorder::end_watch::EndWatch;
 use crate::recorder::post_mortem::{Reported, Reporting};
 use crate::recorder::seal::BeforeSend;
 use crate::recorder::sessions::{self, Run};
 use crate::recorder::sink::Sink;
-use super::TOO_LATE;
-use crate::config::Settings;
-use crate::deliver::Spool;
-use crate::detect::autopsy::Known;
-use crate::detect::outside::Images;
-use crate::detect::Ending;
-use crate::record::{Fate, Identity, Region, Remains, Select};
 use crate::report::CgroupMemory;
 use crate::supervise::{self, Happened, Watched};
 
@@ -52,7 +52,8 @@ pub(super) fn watch(
     };
     let (settings, before_send) = (settings.clone(), before_send.cloned());
     let watch = move |watched| Vigil::open(path, settings, before_send).keep(watched);
-    let monitor = supervise::detach(watch).map_err(|error| format!("cannot start a process: {error}"))?;
+    let monitor =
+        supervise::detach(watch).map_err(|error| format!("cannot start a process: {error}"))?;
     region.leave_to_monitor();
     Ok(monitor)
 }
@@ -86,7 +87,9 @@ impl Vigil {
         loop {
             match watched.wait(LOOK) {
                 Happened::Ended(ending) => return self.ended(ending),
-                Happened::Untied | Happened::Nothing if self.is_replaced() => return self.replaced(),
+                Happened::Untied | Happened::Nothing if self.is_replaced() => {
+                    return self.replaced();
+                }
                 Happened::Untied => {}
                 Happened::Nothing => {
                     self.memory.look();

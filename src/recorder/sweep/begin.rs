@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::Which;
+use super::look::{regions_in, sweep};
+use crate::deliver::{Spool, SpoolError};
 use crate::recorder::delivery::Delivery;
 use crate::recorder::post_mortem::Reporting;
 use crate::recorder::seal::BeforeSend;
 use crate::recorder::sink::Sink;
 use crate::recorder::thread;
-use super::Which;
-use super::look::{regions_in, sweep};
-use crate::deliver::{Spool, SpoolError};
 
 /// So many regions of processes that are gone are a pile.
 const PILE: usize = 4;

@@ -9,8 +9,8 @@ use crate::detect::autopsy::{Known, Outcome};
 use crate::detect::outside::Images;
 use crate::record::{Fate, Identity, ReadError, Refused, Remains, Select, Snapshot};
 use crate::recorder::end_watch::EndWatch;
-use crate::recorder::sessions::{self, Run};
 use crate::recorder::post_mortem::{NotReported, Reported, Reporting};
+use crate::recorder::sessions::{self, Run};
 use crate::recorder::state_dir::REGIONS;
 use crate::report::CgroupMemory;
 
@@ -22,7 +22,8 @@ const UNFINISHED: Duration = Duration::from_secs(60);
 pub(super) fn regions_in(state: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(state.join(REGIONS)).into_iter().flatten().flatten();
     let paths = entries.map(|entry| entry.path());
-    let is_region = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "region");
+    let is_region =
+        |path: &PathBuf| path.extension().is_some_and(|extension| extension == "region");
     let mut regions: Vec<_> = paths.filter(is_region).collect();
     regions.sort_unstable();
     regions
@@ -34,7 +35,9 @@ pub(super) fn sweep(path: &Path, which: &Which, reporting: &Reporting) -> Option
         Ok(remains) => remains,
         Err(Refused::Gone) => return None,
         Err(Refused::OtherUser { uid }) => return Some(SweepOutcome::OtherUser { uid }),
-        Err(Refused::Io(error)) => return Some(SweepOutcome::Unreadable { why: error.to_string() }),
+        Err(Refused::Io(error)) => {
+            return Some(SweepOutcome::Unreadable { why: error.to_string() });
+        }
     };
     let identity = match remains.snapshot(Select::newest(0)) {
         Ok(Snapshot { identity, .. }) => identity,
@@ -64,7 +67,9 @@ fn sweep_region(remains: Remains, identity: &Identity, reporting: &Reporting) ->
     match remains.lock() {
         Ok(true) => {}
         Ok(false) => return SweepOutcome::Watched { pid: identity.pid },
-        Err(error) => return SweepOutcome::Unreadable { why: format!("it cannot be locked: {error}") },
+        Err(error) => {
+            return SweepOutcome::Unreadable { why: format!("it cannot be locked: {error}") };
+        }
     }
     if identity.has_before_send && reporting.before_send.is_none() {
         return SweepOutcome::WaitsForProgram {
@@ -120,7 +125,9 @@ fn settled(reported: Reported, fate: Fate) -> SweepOutcome {
         (Reported { had_some: true, .. }, _) => SweepOutcome::HadReported,
         (_, Fate::Replaced) => SweepOutcome::Replaced,
         (_, Fate::Restarted) => SweepOutcome::Restarted,
-        (Reported { outcome: Outcome::Stopped { signal }, .. }, _) => SweepOutcome::Stopped { signal },
+        (Reported { outcome: Outcome::Stopped { signal }, .. }, _) => {
+            SweepOutcome::Stopped { signal }
+        }
         _ => SweepOutcome::EndedWell,
     }
 }

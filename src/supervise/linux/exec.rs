@@ -36,7 +36,9 @@ impl Image {
         let path = environment.get("PATH").unwrap_or(DEFAULT_PATH);
         let candidates = match &command.files[..] {
             [] => candidates(&command.program, path)?,
-            files => files.iter().map(|file| c_string(file.as_os_str())).collect::<Result<_, _>>()?,
+            files => {
+                files.iter().map(|file| c_string(file.as_os_str())).collect::<Result<_, _>>()?
+            }
         };
         let arguments = words[1..].iter().map(|word| word.as_ptr());
         let ends = arguments.chain([ptr::null()]);
