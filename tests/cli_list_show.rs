@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use cli_support::*;
 use lastwords::detect::{Crash, CrashedThread, Exception, Frame, Mechanism, Runtime, Severity};
-use lastwords::record::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
+use lastwords::record::{Breadcrumb, Losses, Position, SpanInfo, ThreadInfo};
 use lastwords::report::{Ambient, ProcessInfo, Scene, Usage};
 use serde_json::{Value, json};
 
@@ -160,6 +160,7 @@ fn scene(crash: SystemTime) -> Scene {
         file: None,
         line: None,
         cut: true,
+        position: Position::default(),
     };
     Scene {
         crash: Crash {

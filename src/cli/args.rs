@@ -66,6 +66,7 @@ Examples:
   lastwords show                   the latest report
   lastwords show 3f2a              the report whose id begins with 3f2a
   lastwords show --json | jq .     the same as the event that is sent
+  lastwords peek 4242 --follow     what a process that lives has logged, and logs
   lastwords doctor --send-test     whether reports can be kept here, and arrive
 
 Exit codes:
@@ -119,6 +120,14 @@ pub enum Command {
     /// breadcrumbs. How the process ended decides where the text alone does not. Exit codes: 0 a
     /// crash was found, 1 none, 2 wrong usage, or the input could not be read.
     Parse(ParseArgs),
+    /// Show the breadcrumbs of a process that lives, perhaps hanging
+    ///
+    /// The process records itself with lastwords, or runs under `lastwords run`: then PID is its own or
+    /// that of `lastwords run`. It is not stopped and takes no part in it, so it may be stopped or hold
+    /// all of its locks. Only its own user and root may look. Times are relative to now; secrets are
+    /// `[Filtered]`, by the program's own key names too. Exit codes: 0 done, or the process that is
+    /// followed has ended; 1 there is nothing to look at, and why.
+    Peek(PeekArgs),
     /// Check the settings, where reports are kept, and the way to the server
     ///
     /// Every setting is shown with its value and where that comes from, then one line for each
@@ -213,6 +222,39 @@ pub struct ParseArgs {
     #[arg(long, value_name = "NAME", help_heading = "How it ended")]
     pub signal: Option<Signal>,
 }
+
+/// Options of `lastwords peek`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = PEEK_EXAMPLES)]
+pub struct PeekArgs {
+    /// The process
+    #[arg(value_name = "PID")]
+    pub pid: String,
+
+    /// Go on showing what comes, until the process ends
+    ///
+    /// Each breadcrumb is shown once, in order; what was overwritten before it could be read is counted.
+    #[arg(long, short)]
+    pub follow: bool,
+
+    /// How many breadcrumbs to show at first, counted from the last: a number or `all`
+    #[arg(long, value_name = "N", default_value = "100", help_heading = "Output")]
+    pub breadcrumbs: Count,
+
+    /// Print one JSON object per breadcrumb and line, as it stands in an event
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+
+    /// Show secrets as they were logged
+    #[arg(long, help_heading = "Output")]
+    pub unscrubbed: bool,
+}
+
+const PEEK_EXAMPLES: &str = "\
+Examples:
+  lastwords peek $(pidof alpha)              its last 100 log lines
+  lastwords peek 4242 --follow               and those that come
+  lastwords peek 4242 --json | jq .message";
 
 const PARSE_EXAMPLES: &str = "\
 Examples:

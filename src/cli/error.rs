@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use lastwords::deliver::SpoolError;
 
+use super::peek::Refusal;
 use super::store::Unreadable;
 
 /// Why the command could not do what was asked.
@@ -54,6 +55,8 @@ pub enum Error {
         /// Its file.
         path: PathBuf,
     },
+    /// A process cannot be peeked at.
+    Peek(Refusal),
     /// Standard output could not be written.
     Output(io::Error),
 }
@@ -86,6 +89,7 @@ impl std::fmt::Display for Error {
                     "only a monitor (`lastwords run`) records it, and none with --stderr-tail 0"
                 )
             }
+            Self::Peek(refusal) => refusal.fmt(f),
             Self::Output(_) => write!(f, "cannot write to standard output"),
         }
     }
@@ -108,6 +112,7 @@ impl std::error::Error for Error {
             Self::Spool(source) => Some(source),
             Self::Output(source) | Self::Input { source, .. } => Some(source),
             Self::Report { source, .. } => Some(source),
+            Self::Peek(refusal) => refusal.source(),
             Self::Unknown { .. }
             | Self::Ambiguous { .. }
             | Self::Empty { .. }

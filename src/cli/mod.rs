@@ -13,6 +13,8 @@ mod json;
 mod list;
 mod output;
 mod parse;
+#[cfg_attr(not(target_os = "linux"), path = "peek_elsewhere.rs")]
+mod peek;
 mod run;
 mod send;
 mod settings;
@@ -58,6 +60,7 @@ fn read(args: &Args, out: &mut Output) -> Result<u8, Error> {
             let is_well = doctor::run(options, args.state_dir.as_deref(), out)?;
             code = if is_well { exit::OK } else { exit::FAILED };
         }
+        Command::Peek(options) => peek::run(options, args.state_dir.as_deref(), out)?,
         Command::Parse(options) if parse::run(options, out)? => {}
         Command::Parse(_) => code = exit::FAILED,
         Command::Run(_) => {}

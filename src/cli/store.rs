@@ -80,7 +80,7 @@ impl std::error::Error for Unreadable {
 impl Store {
     /// Finds the state directory: the one asked for, else the first that exists and is ours.
     pub fn find(asked: Option<&Path>) -> Result<Self, Error> {
-        let candidates = asked.map_or_else(candidates, |dir| vec![dir.to_owned()]);
+        let candidates = candidates_of(asked);
         let mut refused = None;
         for directory in candidates.iter().filter(|path| path.symlink_metadata().is_ok()) {
             match Spool::open_existing(directory) {
@@ -205,6 +205,11 @@ fn event(spool: &Spool, id: Uuid) -> Result<String, Unreadable> {
     let item = envelope.items.iter().find(|item| item.ty() == "event");
     let payload = item.ok_or(Unreadable::Envelope(EnvelopeError::NoEvent))?.payload();
     std::str::from_utf8(payload).map(str::to_owned).map_err(Unreadable::NotUtf8)
+}
+
+/// Where the state directory may be: the one asked for, else as [`candidates`].
+pub fn candidates_of(asked: Option<&Path>) -> Vec<PathBuf> {
+    asked.map_or_else(candidates, |directory| vec![directory.to_owned()])
 }
 
 /// Where a state directory may be, best first.

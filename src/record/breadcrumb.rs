@@ -34,6 +34,33 @@ pub struct Breadcrumb {
     pub line: Option<u32>,
     /// Whether a value had to be cut to fit the record.
     pub cut: bool,
+    /// Where it stands in its recording.
+    pub position: Position,
+}
+
+/// Where a breadcrumb stands in its recording: what tells it from every other one there, for a reader
+/// that reads again and again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Position {
+    /// It is in no recording.
+    #[default]
+    Nowhere,
+    /// A record: the lease that it was written under, and its word in the block.
+    Record {
+        /// The lease.
+        lease: u64,
+        /// The word.
+        word: usize,
+    },
+    /// Lines of standard error.
+    Stderr {
+        /// Their first byte in the stream, from 0.
+        from: u64,
+        /// The byte behind their last newline.
+        to: u64,
+        /// Whether the last line has no newline yet.
+        open: bool,
+    },
 }
 
 /// A thread as a breadcrumb names it.

@@ -43,7 +43,7 @@ mod thread;
 #[cfg(test)]
 mod tests;
 
-pub use breadcrumb::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
+pub use breadcrumb::{Breadcrumb, Losses, Position, SpanInfo, ThreadInfo};
 pub use fatal::FatalRecord;
 pub use identity::{Identity, MemoryAtStart};
 pub use layout::{MAX_RING_BYTES, MIN_RING_BYTES};

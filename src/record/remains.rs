@@ -97,7 +97,15 @@ impl Remains {
     /// # Errors
     /// As [`Snapshot::read_file`].
     pub(crate) fn snapshot(&self, select: Select) -> Result<Snapshot, ReadError> {
-        Snapshot::read_open(&self.file, select)
+        Snapshot::read_open_file(&self.file, select)
+    }
+
+    /// Copies what is in it but for the log lines.
+    ///
+    /// # Errors
+    /// As [`Snapshot::read_file`].
+    pub(crate) fn brief(&self) -> Result<Snapshot, ReadError> {
+        Snapshot::read_open_file_brief(&self.file)
     }
 
     /// How long ago the file was last written by a call, as far as its time says so.

@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use super::breadcrumb::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
+use super::breadcrumb::{Breadcrumb, Losses, Position, SpanInfo, ThreadInfo};
 use super::clock::{Anchors, system_time};
 use super::decode::{self, Bytes, Callsite};
 use super::fatal::{self, FatalRecord};
@@ -50,13 +50,15 @@ pub struct Select {
     pub until: u64,
     /// Of standard error only what lies before this byte of the stream.
     pub until_stderr: u64,
+    /// And not before this one.
+    pub from_stderr: u64,
 }
 
 impl Select {
     /// The newest `most`.
     #[must_use]
     pub fn newest(most: usize) -> Select {
-        Select { most, until: u64::MAX, until_stderr: u64::MAX }
+        Select { most, until: u64::MAX, until_stderr: u64::MAX, from_stderr: 0 }
     }
 }
 
@@ -71,6 +73,13 @@ pub struct Snapshot {
     pub breadcrumbs: Vec<Breadcrumb>,
     /// What could not be kept.
     pub losses: Losses,
+    /// How many of the [overwritten](Losses::overwritten) ones are those of blocks that were taken over
+    /// again and again while they were copied: another reading may find them.
+    pub overtaken: u64,
+    /// Where the pieces of standard error stand that are there, whatever is selected.
+    pub pieces: Vec<Position>,
+    /// The first byte of standard error that is there, counted from the beginning of the stream.
+    pub first_stderr: Option<u64>,
     /// Run-time tags, in the order they were set.
     pub tags: Vec<(String, String)>,
     /// Panics, in the order they began.
@@ -172,14 +181,14 @@ impl Snapshot {
     /// # Errors
     /// [`ReadError`], where the file as a whole is no region.
     pub fn read_file(path: &Path, select: Select) -> Result<Snapshot, ReadError> {
-        Snapshot::read_open(&File::open(path).map_err(ReadError::Io)?, select)
+        Snapshot::read_open_file(&File::open(path).map_err(ReadError::Io)?, select)
     }
 
-    /// Reads the region in an open file.
+    /// As [`read_file`](Self::read_file), of a file that is open, and may have been removed since.
     ///
     /// # Errors
-    /// As [`Snapshot::read_file`].
-    pub(crate) fn read_open(file: &File, select: Select) -> Result<Snapshot, ReadError> {
+    /// As [`read_file`](Self::read_file).
+    pub fn read_open_file(file: &File, select: Select) -> Result<Snapshot, ReadError> {
         let len = file.metadata().map_err(ReadError::Io)?.len();
         let mut read = |offset: u64, buffer: &mut [u8]| read_file_at(file, offset, buffer);
         Snapshot::read(&mut read, len, select)
@@ -225,9 +234,16 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::read_file`].
     pub fn read_file_brief(path: &Path) -> Result<Snapshot, ReadError> {
-        let file = File::open(path).map_err(ReadError::Io)?;
+        Snapshot::read_open_file_brief(&File::open(path).map_err(ReadError::Io)?)
+    }
+
+    /// As [`read_file_brief`](Self::read_file_brief), of a file that is open.
+    ///
+    /// # Errors
+    /// As [`Snapshot::read_file`].
+    pub(crate) fn read_open_file_brief(file: &File) -> Result<Snapshot, ReadError> {
         let len = file.metadata().map_err(ReadError::Io)?.len();
-        let mut read = |offset: u64, buffer: &mut [u8]| read_file_at(&file, offset, buffer);
+        let mut read = |offset: u64, buffer: &mut [u8]| read_file_at(file, offset, buffer);
         Source::open(&mut read, len)?.brief()
     }
 
@@ -242,6 +258,8 @@ impl Snapshot {
         let header = source.header()?;
         let mut joiner = Joiner::new(&blocks, callsites, Anchors::read(|at| header[at]));
         let breadcrumbs = joiner.newest(select);
+        let pieces = joiner.pieces.iter().map(Found::position).collect();
+        let first_stderr = joiner.pieces.first().map(|piece| piece.span);
         let modules = modules(&joiner.callsites);
         let losses = Losses {
             overwritten: header[head::OVERWRITTEN].saturating_add(overtaken),
@@ -249,7 +267,17 @@ impl Snapshot {
             spans_missing: joiner.spans_missing.len() as u64,
             ..losses(&header)
         };
-        Ok(Snapshot { breadcrumbs, losses, modules, leases: header[head::NEXT_LEASE], ..brief })
+        let leases = header[head::NEXT_LEASE];
+        Ok(Snapshot {
+            breadcrumbs,
+            losses,
+            overtaken,
+            pieces,
+            first_stderr,
+            modules,
+            leases,
+            ..brief
+        })
     }
 }
 
@@ -351,6 +379,9 @@ impl<'a> Source<'a> {
             ended_cleanly: header[head::END] == end::CLEAN,
             breadcrumbs: Vec::new(),
             losses: losses(&header),
+            overtaken: 0,
+            pieces: Vec::new(),
+            first_stderr: None,
             tags,
             panics,
             fatal,
@@ -502,6 +533,12 @@ struct Found<'a> {
     values: (usize, usize),
 }
 
+impl Found<'_> {
+    fn position(&self) -> Position {
+        Position::Record { lease: self.order.1, word: self.order.2 }
+    }
+}
+
 /// Joins events with their callsites, threads and spans.
 struct Joiner<'a> {
     events: Vec<Found<'a>>,
@@ -592,7 +629,8 @@ impl<'a> Joiner<'a> {
         }
         let until = self.pieces.iter().filter(|piece| piece.order.0 <= select.until);
         let pieces: Vec<Piece> = until.filter_map(|piece| self.piece(piece)).collect();
-        let lines = stderr::breadcrumbs_of(&pieces, select.most, select.until_stderr);
+        let lines =
+            stderr::breadcrumbs_of(&pieces, select.most, select.from_stderr..select.until_stderr);
         events.extend(lines);
         // Stable: lines of one piece have one time.
         events.sort_by_key(|crumb| crumb.boot_nanos);
@@ -630,6 +668,7 @@ impl<'a> Joiner<'a> {
             file: callsite.file.clone(),
             line: callsite.line,
             cut: event.flags & flag::CUT != 0,
+            position: event.position(),
         };
         if callsite.name == "log event" && callsite.target == "log" {
             take_log_fields(&mut breadcrumb);

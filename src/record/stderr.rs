@@ -7,13 +7,14 @@
 //! out all others; a line whose beginning was overwritten is marked as cut.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::SystemTime;
 
 use memchr::{memchr, memrchr};
 
-use super::breadcrumb::Breadcrumb;
+use super::breadcrumb::{Breadcrumb, Position};
 use super::layout::flag;
-use super::line::{RawLine, breadcrumbs};
+use super::line::{RawLine, breadcrumbs_with_lines};
 use super::region::Region;
 
 /// Most bytes of a line that are kept.
@@ -117,7 +118,7 @@ impl RecentLines {
     /// time of its own has that of the one before it.
     #[must_use]
     pub fn breadcrumbs(&mut self, most: usize, until: u64) -> Vec<Breadcrumb> {
-        let mut breadcrumbs = breadcrumbs_of(self.pieces.make_contiguous(), most, until);
+        let mut breadcrumbs = breadcrumbs_of(self.pieces.make_contiguous(), most, 0..until);
         let read_at = |time: SystemTime| self.pieces.iter().any(|piece| piece.time == time);
         let dated = breadcrumbs.iter().map(|crumb| crumb.time).find(|time| !read_at(*time));
         let Some(mut last) = dated else { return breadcrumbs };
@@ -149,17 +150,21 @@ pub(super) struct Piece {
 struct Line {
     from: usize,
     to: usize,
+    /// Where it lies in the stream, its newline included if it has one.
+    stream: Range<u64>,
+    /// Whether it has none yet.
+    open: bool,
     /// The piece it begins in.
     piece: usize,
     cut: bool,
 }
 
-/// The newest `most` breadcrumbs in pieces (oldest first) of a stream, as far as they lie before
-/// byte `until` of it.
-pub(super) fn breadcrumbs_of(pieces: &[Piece], most: usize, until: u64) -> Vec<Breadcrumb> {
-    let before = pieces.partition_point(|piece| piece.offset < until);
+/// The newest `most` breadcrumbs in pieces (oldest first) of a stream, as far as they lie in these bytes
+/// of it.
+pub(super) fn breadcrumbs_of(pieces: &[Piece], most: usize, span: Range<u64>) -> Vec<Breadcrumb> {
+    let before = pieces.partition_point(|piece| piece.offset < span.end);
     let pieces = &pieces[first_read(&pieces[..before])..before];
-    let (bytes, lines) = join(pieces, until);
+    let (bytes, lines) = join(pieces, span);
     let raw: Vec<RawLine<'_>> = lines
         .iter()
         .map(|line| RawLine {
@@ -170,7 +175,12 @@ pub(super) fn breadcrumbs_of(pieces: &[Piece], most: usize, until: u64) -> Vec<B
             cut: line.cut,
         })
         .collect();
-    breadcrumbs(&raw, most)
+    let position = |group: Range<usize>| {
+        let (first, last) = (&lines[group.start], &lines[group.end - 1]);
+        Position::Stderr { from: first.stream.start, to: last.stream.end, open: last.open }
+    };
+    let found = breadcrumbs_with_lines(&raw, most).into_iter();
+    found.map(|(crumb, group)| Breadcrumb { position: position(group), ..crumb }).collect()
 }
 
 /// The first piece that is looked at.
@@ -183,31 +193,46 @@ fn first_read(pieces: &[Piece]) -> usize {
     pieces.len() - fits.count()
 }
 
-/// All bytes of the pieces before byte `until` of the stream, and the lines in them.
-fn join(pieces: &[Piece], until: u64) -> (Vec<u8>, Vec<Line>) {
+/// All bytes of the pieces in these bytes of the stream, and the lines in them.
+fn join(pieces: &[Piece], span: Range<u64>) -> (Vec<u8>, Vec<Line>) {
     let mut bytes = Vec::new();
     let mut lines: Vec<Line> = Vec::new();
     // Whether the last line has no newline yet.
     let mut open = false;
     for (index, piece) in pieces.iter().enumerate() {
-        let room = usize::try_from(until.saturating_sub(piece.offset)).unwrap_or(usize::MAX);
-        let text = &piece.bytes[..piece.bytes.len().min(room)];
-        let mut from = 0;
+        let within =
+            |at: u64| usize::try_from(at.saturating_sub(piece.offset)).unwrap_or(usize::MAX);
+        let text = &piece.bytes[..piece.bytes.len().min(within(span.end))];
+        let first = within(span.start);
+        let mut from = first;
         while from < text.len() {
             let newline = memchr(b'\n', &text[from..]).map(|end| from + end);
             let end = newline.unwrap_or(text.len());
-            let continues = from == 0 && piece.continues;
+            let continues = match from {
+                0 => piece.continues,
+                _ => from == first && text[from - 1] != b'\n',
+            };
             if !(continues && open) {
                 let at = bytes.len();
+                let begin = piece.offset + from as u64;
                 // The beginning of a line that goes on here is gone.
-                lines.push(Line { from: at, to: at, piece: index, cut: continues });
+                lines.push(Line {
+                    from: at,
+                    to: at,
+                    stream: begin..begin,
+                    open: true,
+                    piece: index,
+                    cut: continues,
+                });
             }
             bytes.extend_from_slice(&text[from..end]);
+            open = newline.is_none();
             if let Some(line) = lines.last_mut() {
                 line.to = bytes.len();
-                line.cut |= from == 0 && piece.cut;
+                line.stream.end = piece.offset + end as u64 + u64::from(!open);
+                line.open = open;
+                line.cut |= from == first && piece.cut;
             }
-            open = newline.is_none();
             from = end + 1;
         }
     }
@@ -251,6 +276,28 @@ mod tests {
         writer.write(&region, b"before\npanic: boom\nafter\n");
         let select = Select { until_stderr: 7, ..Select::newest(10) };
         assert_eq!(messages(&region, select), [("before".to_owned(), false)]);
+    }
+
+    #[test]
+    fn a_reader_goes_on_where_it_stopped() {
+        let (region, mut writer) = (region(), StderrWriter::default());
+        let read = |region: &Region, from| {
+            let select = Select { from_stderr: from, ..Select::newest(10) };
+            let snapshot = Snapshot::of_region(region, select).expect("a region");
+            let told =
+                snapshot.breadcrumbs.into_iter().map(|crumb| (crumb.message, crumb.position));
+            told.collect::<Vec<_>>()
+        };
+        let place = |from, to, open| Position::Stderr { from, to, open };
+        writer.write(&region, b"one\ntw");
+        let first = [("one".to_owned(), place(0, 4, false)), ("tw".to_owned(), place(4, 6, true))];
+        assert_eq!(read(&region, 0), first);
+        writer.write(&region, b"o\nthree\n");
+        let rest =
+            [("two".to_owned(), place(4, 8, false)), ("three".to_owned(), place(8, 14, false))];
+        assert_eq!(read(&region, 4), rest);
+        assert_eq!(read(&region, 5)[0].0, "wo", "what is asked for, and no more");
+        assert_eq!(read(&region, 14), []);
     }
 
     #[test]

@@ -110,7 +110,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::record::{Breadcrumb, SpanInfo, ThreadInfo};
+    use crate::record::{Breadcrumb, Position, SpanInfo, ThreadInfo};
 
     fn crumb() -> Breadcrumb {
         Breadcrumb {
@@ -125,6 +125,7 @@ mod tests {
             file: None,
             line: None,
             cut: false,
+            position: Position::default(),
         }
     }
 

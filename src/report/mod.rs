@@ -256,6 +256,18 @@ fn explicit(crumb: &mut Value) {
     }
 }
 
+/// Breadcrumbs as they stand in an event, each a JSON object, in the order given.
+#[must_use]
+pub fn breadcrumbs_json(crumbs: &[crate::record::Breadcrumb]) -> Vec<Value> {
+    let values =
+        breadcrumbs(crumbs).into_iter().filter_map(|crumb| serde_json::to_value(crumb).ok());
+    let explicit = |mut crumb| {
+        explicit(&mut crumb);
+        crumb
+    };
+    values.map(explicit).collect()
+}
+
 /// Moves the note on frames that were left out to the mechanism: in a stack the public schema has
 /// no such key, and a strict server refuses the event for it.
 fn note_omitted_frames(holder: &mut Value) {

@@ -10,7 +10,7 @@ use super::*;
 use crate::detect::{
     Crash, CrashedThread, Exception, Frame, Location, Mechanism, Runtime, Severity,
 };
-use crate::record::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
+use crate::record::{Breadcrumb, Losses, Position, SpanInfo, ThreadInfo};
 
 const START: u64 = 1_700_000_000;
 
@@ -68,6 +68,7 @@ fn crumb(message: &str, level: Level) -> Breadcrumb {
         file: None,
         line: None,
         cut: false,
+        position: Position::default(),
     }
 }
 
@@ -318,6 +319,7 @@ fn any_crumb() -> impl Strategy<Value = Breadcrumb> {
             file: None,
             line: None,
             cut,
+            position: Position::default(),
         })
 }
 

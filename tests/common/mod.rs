@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -280,6 +280,12 @@ impl Running {
         assert!(sent.expect("kill can be run").success(), "{self:?}");
     }
 
+    /// Writes a line to its standard input.
+    pub fn tell(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("not finished");
+        writeln!(stdin, "{line}").expect("it reads");
+    }
+
     /// Waits until it has printed `line` on standard output.
     pub fn wait_for_line(&mut self, line: &str) {
         self.wait_until(|running| {
@@ -289,7 +295,21 @@ impl Running {
         });
     }
 
-    /// The same of standard error.
+    /// Waits until it has printed a line on standard output that begins so, and gives it.
+    pub fn wait_for_line_with(&mut self, beginning: &str) -> String {
+        let find = |running: &Running| {
+            let text = running.stdout.text();
+            text.lines().find(|line| line.starts_with(beginning)).map(str::to_owned)
+        };
+        self.wait_until(|running| {
+            let ready = find(running).is_some();
+            assert!(ready || !running.has_ended(), "it ended without {beginning:?}\n{running:?}");
+            ready
+        });
+        find(self).expect("it was there")
+    }
+
+    /// As [`wait_for_line`](Self::wait_for_line), of standard error.
     pub fn wait_for_error_line(&mut self, line: &str) {
         self.wait_until(|running| {
             let ready = running.stderr.text().lines().any(|printed| printed == line);

@@ -12,8 +12,8 @@ use lastwords::detect::{
     Crash, CrashedThread, Ending, Exception, Frame, Image, Location, Mechanism, Runtime, Severity,
     SignalInfo, ThreadStack, exit,
 };
-use lastwords::record::{Breadcrumb, Losses, SpanInfo, ThreadInfo};
-use lastwords::report::{self, Ambient, ProcessInfo, Scene, Usage};
+use lastwords::record::{Breadcrumb, Losses, Position, SpanInfo, ThreadInfo};
+use lastwords::report::{self, Ambient, CgroupMemory, ProcessInfo, Scene, Usage};
 use lastwords::sentry::types::Uuid;
 use serde_json::{Map, Value, json};
 use tracing_core::Level;
@@ -157,6 +157,7 @@ pub fn crumb(message: &str, fields: Value) -> Breadcrumb {
         file: None,
         line: None,
         cut: false,
+        position: Position::default(),
     }
 }
 
@@ -187,7 +188,11 @@ pub fn plain() -> Scene {
             server_name: Some("host-1".to_owned()),
             usage: Usage::of_this_process(),
             executable_sha256: None,
-            cgroup: None,
+            cgroup: Some(CgroupMemory {
+                limit: Some(64 << 20),
+                peak: Some(32 << 20),
+                oom_kills_since_start: Some(0),
+            }),
             ending: None,
         },
         durable: true,

@@ -51,6 +51,26 @@ pub fn print(event: &Event, limit: usize, out: &mut Output) -> Result<(), Error>
     Ok(())
 }
 
+/// Prints breadcrumbs of a process that lives, their times relative to `now`. Where more `follow`, they
+/// have the columns of those before them.
+pub fn print_live(
+    crumbs: &[Breadcrumb],
+    now: OffsetDateTime,
+    follow: bool,
+    columns: &mut Option<Columns>,
+    out: &mut Output,
+) -> Result<(), Error> {
+    if crumbs.is_empty() {
+        return Ok(());
+    }
+    let mut timeline = Timeline::new(crumbs, Some(now), out.width());
+    if follow {
+        timeline.within_a_second = false;
+        timeline.columns = *columns.get_or_insert(timeline.columns);
+    }
+    crumbs.iter().try_for_each(|crumb| timeline.print(crumb, out))
+}
+
 /// How many there are, and in words what is missing.
 fn heading(event: &Event, shown: usize, out: &mut Output) -> Result<(), Error> {
     let all = event.breadcrumbs.len();
@@ -95,15 +115,21 @@ fn losses(event: &Event) -> Vec<String> {
     words
 }
 
-/// The columns of a timeline, and what the row before said.
-struct Timeline<'a> {
-    crash: Option<OffsetDateTime>,
-    /// Whether all breadcrumbs are within a second of the crash.
-    within_a_second: bool,
+/// How wide the columns of a timeline are.
+#[derive(Debug, Clone, Copy)]
+pub struct Columns {
     time: usize,
     /// `None` where the column is left out.
     thread: Option<usize>,
     target: Option<usize>,
+}
+
+/// A timeline, and what the row before said.
+struct Timeline<'a> {
+    crash: Option<OffsetDateTime>,
+    /// Whether all breadcrumbs are within a second of the crash.
+    within_a_second: bool,
+    columns: Columns,
     last: (&'a str, &'a str),
     /// The spans last seen on each thread.
     spans: HashMap<&'a str, &'a [Span]>,
@@ -133,7 +159,8 @@ impl<'a> Timeline<'a> {
         let thread = column(|crumb| &crumb.thread, WIDEST_THREAD.min(budget / 2));
         let left = budget.saturating_sub(thread.unwrap_or(0));
         let target = column(|crumb| &crumb.target, WIDEST_TARGET.min(left));
-        Self { crash, within_a_second, time, thread, target, last: ("", ""), spans: HashMap::new() }
+        let columns = Columns { time, thread, target };
+        Self { crash, within_a_second, columns, last: ("", ""), spans: HashMap::new() }
     }
 
     fn print(&mut self, crumb: &'a Breadcrumb, out: &mut Output) -> Result<(), Error> {
@@ -144,7 +171,7 @@ impl<'a> Timeline<'a> {
         };
         let start = line.width();
         line.push(level_role(&crumb.level), &level).pad_to(start + LEVEL, GAP);
-        self.columns(crumb, &mut line);
+        self.push_columns(crumb, &mut line);
         let indent = line.width();
         let loud = matches!(crumb.level.as_str(), "error" | "fatal" | "warning");
         let role = if loud { level_role(&crumb.level) } else { Role::Plain };
@@ -166,7 +193,7 @@ impl<'a> Timeline<'a> {
         let exception = event.exceptions.first();
         let thread =
             exception.and_then(|exception| event.thread_name(exception)).unwrap_or_default();
-        if let Some(columns) = self.thread {
+        if let Some(columns) = self.columns.thread {
             let start = line.width();
             line.push(Role::Plain, &cut_end(thread, columns - GAP)).pad_to(start + columns, GAP);
         }
@@ -187,21 +214,21 @@ impl<'a> Timeline<'a> {
             .zip(time)
             .map(|(crash, time)| clock::offset(crash, time, self.within_a_second));
         let mut line = Line::new();
-        let columns = self.time;
+        let columns = self.columns.time;
         line.push(Role::Quiet, &format!("{:>columns$}  ", offset.as_deref().unwrap_or("?")));
         line
     }
 
     /// Thread and target, quiet where they are the same as in the row before.
-    fn columns(&self, crumb: &Breadcrumb, line: &mut Line) {
+    fn push_columns(&self, crumb: &Breadcrumb, line: &mut Line) {
         let role = |same| if same { Role::Quiet } else { Role::Plain };
-        if let Some(columns) = self.thread {
+        if let Some(columns) = self.columns.thread {
             let start = line.width();
             let same = self.last.0 == crumb.thread;
             line.push(role(same), &cut_end(&crumb.thread, columns - GAP))
                 .pad_to(start + columns, GAP);
         }
-        if let Some(columns) = self.target {
+        if let Some(columns) = self.columns.target {
             let start = line.width();
             let same = self.last.1 == crumb.target;
             line.push(role(same), &cut_start(&crumb.target, columns - GAP))
@@ -222,10 +249,10 @@ impl<'a> Timeline<'a> {
             }
         });
         push_context(line, "in", &path.collect::<Vec<_>>().join(":"));
-        if self.thread.is_none() && self.last.0 != crumb.thread {
+        if self.columns.thread.is_none() && self.last.0 != crumb.thread {
             push_context(line, "on", &crumb.thread);
         }
-        if self.target.is_none() && self.last.1 != crumb.target {
+        if self.columns.target.is_none() && self.last.1 != crumb.target {
             push_context(line, "by", &crumb.target);
         }
     }

@@ -18,6 +18,8 @@ use super::{clock, json};
 const MESSAGE_LINES: usize = 16;
 const MESSAGE_CHARS: usize = 2000;
 
+pub use breadcrumbs::{Columns, print_live};
+
 /// Shows the report that was asked for.
 pub fn run(args: &ShowArgs, store: &Store, out: &mut Output) -> Result<(), Error> {
     let reports = store.reports()?;

@@ -32,7 +32,7 @@ use std::time::SystemTime;
 
 use tracing_core::Level;
 
-use super::Breadcrumb;
+use super::{Breadcrumb, Position};
 use record::Record;
 
 /// How many lines a record may have, and how many bytes those after the first may bring it to.
@@ -56,8 +56,16 @@ pub struct RawLine<'a> {
 
 /// The newest `most` breadcrumbs that `lines`, the oldest first, make; the oldest first.
 pub fn breadcrumbs(lines: &[RawLine<'_>], most: usize) -> Vec<Breadcrumb> {
+    breadcrumbs_with_lines(lines, most).into_iter().map(|(breadcrumb, _)| breadcrumb).collect()
+}
+
+/// The same, each with the lines it was made of.
+pub(super) fn breadcrumbs_with_lines(
+    lines: &[RawLine<'_>],
+    most: usize,
+) -> Vec<(Breadcrumb, Range<usize>)> {
     let groups = group::newest(lines, most);
-    groups.into_iter().map(|group| breadcrumb(lines, group)).collect()
+    groups.into_iter().map(|group| (breadcrumb(lines, group.clone()), group)).collect()
 }
 
 /// What a line says in its format, if it has a known one.
@@ -94,6 +102,7 @@ fn breadcrumb(lines: &[RawLine<'_>], group: Range<usize>) -> Breadcrumb {
         file: record.file,
         line: record.line,
         cut,
+        position: Position::Nowhere,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::deliver::Spool;
 use crate::detect::Ending;
 use crate::detect::autopsy::Known;
 use crate::detect::outside::Images;
-use crate::record::{Fate, Identity, Region, Remains, Select};
+use crate::record::{Fate, Identity, Region, Remains};
 use crate::recorder::delivery::Delivery;
 use crate::recorder::end_watch::EndWatch;
 use crate::recorder::post_mortem::{Reported, Reporting};
@@ -100,7 +100,7 @@ impl Vigil {
     }
 
     fn identity(&self) -> Option<Identity> {
-        let snapshot = self.remains.as_ref()?.snapshot(Select::newest(0)).ok()?;
+        let snapshot = self.remains.as_ref()?.brief().ok()?;
         Some(snapshot.identity)
     }
 
@@ -112,7 +112,7 @@ impl Vigil {
     /// The program goes on: what it has survived is sent.
     fn look(&mut self) {
         let Some(remains) = &self.remains else { return };
-        let Ok(snapshot) = remains.snapshot(Select::newest(0)) else { return };
+        let Ok(snapshot) = remains.brief() else { return };
         self.follow(&snapshot.identity);
         let reported = snapshot.panics.iter().filter(|panic| panic.reported);
         let ids: Vec<Uuid> = reported.map(|panic| Uuid::from_bytes(panic.event_id)).collect();
@@ -171,7 +171,7 @@ impl Vigil {
     }
 
     fn tell_session(&self, remains: &Remains, reported: &Reported) {
-        let Ok(snapshot) = remains.snapshot(Select::newest(0)) else { return };
+        let Ok(snapshot) = remains.brief() else { return };
         let is_error = |id: &&Uuid| Some(**id) != reported.end;
         let errors = self.met.iter().chain(&reported.ids).filter(is_error).count() as u64;
         let run = Run {

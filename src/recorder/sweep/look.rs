@@ -7,7 +7,7 @@ use super::Which;
 use super::outcome::SweepOutcome;
 use crate::detect::autopsy::{Known, Outcome};
 use crate::detect::outside::Images;
-use crate::record::{Fate, Identity, ReadError, Refused, Remains, Select, Snapshot};
+use crate::record::{Fate, Identity, ReadError, Refused, Remains, Snapshot};
 use crate::recorder::end_watch::EndWatch;
 use crate::recorder::post_mortem::{NotReported, Reported, Reporting};
 use crate::recorder::sessions::{self, Run};
@@ -39,7 +39,7 @@ pub(super) fn sweep(path: &Path, which: &Which, reporting: &Reporting) -> Option
             return Some(SweepOutcome::Unreadable { why: error.to_string() });
         }
     };
-    let identity = match remains.snapshot(Select::newest(0)) {
+    let identity = match remains.brief() {
         Ok(Snapshot { identity, .. }) => identity,
         Err(error) => return Some(unreadable(remains, &error)),
     };
