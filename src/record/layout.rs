@@ -30,6 +30,7 @@
 //!             word 42  1: the report of the end of the process is published
 //!             word 43  signal at its default disposition that ends the process and is neither a
 //!                      crash nor a stop (SIGALRM, SIGUSR1, ...), 0 for none
+//!             word 44  16 random bytes that the ids of panics are made from
 //!             word 48  boot time of the next look at the wall clock
 //!             word 49  number of clock anchors ever written
 //!             word 56  32 clock anchors: pairs (boot nanoseconds, wall nanoseconds since 1970)
@@ -96,6 +97,7 @@ pub(crate) mod head {
     pub(crate) const ASKED_AT: usize = 41;
     pub(crate) const SILENT: usize = 42;
     pub(crate) const ENDED_BY: usize = 43;
+    pub(crate) const SEED: usize = 44;
     pub(crate) const ANCHOR_DUE: usize = 48;
     pub(crate) const ANCHOR_COUNT: usize = 49;
     pub(crate) const ANCHORS: usize = 56;

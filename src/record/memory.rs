@@ -205,6 +205,8 @@ impl Memory {
         path: Option<std::path::PathBuf>,
     ) -> io::Result<Memory> {
         let map = memmap2::MmapOptions::new().len(bytes).map_raw(&file)?;
+        // Without it the first touch of a page brings 31 others along, all of them zeros. Only a hint.
+        let _ = map.advise(memmap2::Advice::Random);
         let first = NonNull::new(map.as_mut_ptr().cast::<AtomicU64>())
             .ok_or_else(|| io::Error::other("a mapping at address zero"))?;
         // The mapping is page-aligned and zero or stored-by-us bytes, all of which are valid

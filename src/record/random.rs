@@ -8,11 +8,14 @@ use sentry::types::Uuid;
 
 /// A random id, UUID version 4.
 pub(crate) fn id() -> Uuid {
-    let mut bytes = random_bytes();
-    // Version and variant, RFC 9562, section 5.4.
+    Uuid::from_bytes(as_version_4(random_bytes()))
+}
+
+/// Random bytes with the version and the variant of RFC 9562, section 5.4.
+pub(super) fn as_version_4(mut bytes: [u8; 16]) -> [u8; 16] {
     bytes[6] = bytes[6] & 0x0F | 0x40;
     bytes[8] = bytes[8] & 0x3F | 0x80;
-    Uuid::from_bytes(bytes)
+    bytes
 }
 
 #[cfg(target_os = "linux")]

@@ -178,10 +178,7 @@ impl Region {
             set(head::SECTIONS + 2 * i, *offset as u64);
             set(head::SECTIONS + 2 * i + 1, *length as u64);
         }
-        let slots = layout.word_of(Section::Slots);
-        for index in 0..layout::SLOTS {
-            slots::set_next_id(&memory, slots, index, random::id().into_bytes());
-        }
+        memory.store_bytes(head::SEED, random::id().as_bytes());
         write_identity(&memory, &layout, identity);
         clock::anchor_if_due(&memory, clock::boot_nanos());
         memory.word(head::MAGIC).store(MAGIC, Ordering::Release);
@@ -397,9 +394,8 @@ impl Region {
 
     /// Marks panic `number` as reported, or as one whose report no directory took.
     pub(crate) fn settle_panic(&self, number: u64, is_kept: bool) {
-        let next_id = random::id().into_bytes();
         let section = self.layout.word_of(Section::Slots);
-        slots::settle(&self.memory, section, number, is_kept, next_id);
+        slots::settle(&self.memory, section, number, is_kept);
     }
 
     /// Whether panic `number` still waits for its report.

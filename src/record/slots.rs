@@ -1,7 +1,7 @@
 //! Panic slots: what the hook says first, in the region, before anything can go wrong.
 //!
 //! **Guarantee:** taking and filling a slot allocates nothing, takes no lock and makes no system
-//! call; each slot has its event id before the panic that needs it. **Lost:** of a message all but
+//! call; the event id of each panic is settled by its number and a seed in the region, before it happens. **Lost:** of a message all but
 //! its first 8,192 bytes, of a path all but its last 512; with 16 panics not yet reported there is
 //! no slot for a further one.
 //!
@@ -20,13 +20,13 @@
 //! word 16  thread name (64)         word 24  file (512)        word 88  message (8192)
 //! word 1112  256 addresses, innermost first; when more frames were walked, the first 206 and the
 //!            last 50
-//! word 1368  the event id that the next panic in this slot gets, 16 bytes
 //! word 1370  boot nanoseconds when the facts were written
 //! word 1371  boot nanoseconds when the addresses were written, 0 for not yet
 //! ```
 
 use super::clock;
 use super::layout::{NAME_BYTES, SLOT_WORDS, SLOTS, head};
+use super::random;
 use super::sync::{Ordering, Words};
 
 pub(crate) mod state {
@@ -65,7 +65,6 @@ const NAME_AT: usize = 16;
 const FILE_AT: usize = 24;
 const MESSAGE_AT: usize = 88;
 const ADDRESSES_AT: usize = 1112;
-const NEXT_ID: usize = 1368;
 const FACTS_TIME: usize = 1370;
 const ADDRESSES_TIME: usize = 1371;
 
@@ -117,10 +116,7 @@ impl<'a, W: Words> Slot<'a, W> {
                     .is_ok()
             {
                 let number = words.word(head::PANICS).fetch_add(1, Ordering::Relaxed) + 1;
-                for i in 0..2 {
-                    let half = words.word(base + NEXT_ID + i).load(Ordering::Relaxed);
-                    words.word(base + ID + i).store(half, Ordering::Relaxed);
-                }
+                words.store_bytes(base + ID, &event_id(words, number));
                 words.word(base + NUMBER).store(number, Ordering::Relaxed);
                 return Some(Slot { words, base, number });
             }
@@ -199,9 +195,26 @@ fn oldest_usable(words: &impl Words, section: usize) -> Option<usize> {
         .map(|(_, _, base)| base)
 }
 
-/// Gives slot `index` the id of the next event it will hold.
-pub(crate) fn set_next_id(words: &impl Words, section: usize, index: usize, id: [u8; 16]) {
-    words.store_bytes(section + index * SLOT_WORDS + NEXT_ID, &id);
+/// The id of panic `number`'s event: a UUID of version 4 by its form, whose random bits are mixed from the
+/// region's seed and the number.
+fn event_id(words: &impl Words, number: u64) -> [u8; 16] {
+    /// An odd number near 2^64 divided by the golden ratio: multiples of it are far apart.
+    const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mut id = [0; 16];
+    for (i, half) in id.chunks_exact_mut(8).enumerate() {
+        let seed = words.word(head::SEED + i).load(Ordering::Relaxed);
+        let mixed = mix(seed.wrapping_add(number.wrapping_mul(STEP)));
+        half.copy_from_slice(&mixed.to_ne_bytes());
+    }
+    random::as_version_4(id)
+}
+
+/// The finalizer of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
+/// 2014): one to one, and each bit of what goes in changes half of what comes out.
+fn mix(mut word: u64) -> u64 {
+    word = (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    word = (word ^ word >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    word ^ word >> 31
 }
 
 /// First word of the slot that holds panic `number`, if one does.
@@ -245,16 +258,9 @@ pub(crate) fn any_unkept(words: &impl Words, section: usize) -> bool {
         .any(|i| words.word(section + i * SLOT_WORDS).load(Ordering::Acquire) == state::UNKEPT)
 }
 
-/// Marks the slot of panic `number` as reported, or as tried in vain; `next_id` is for its next use.
-pub(crate) fn settle(
-    words: &impl Words,
-    section: usize,
-    number: u64,
-    is_kept: bool,
-    next_id: [u8; 16],
-) {
+/// Marks the slot of panic `number` as reported, or as tried in vain.
+pub(crate) fn settle(words: &impl Words, section: usize, number: u64, is_kept: bool) {
     if let Some(base) = find(words, section, number) {
-        words.store_bytes(base + NEXT_ID, &next_id);
         let state = if is_kept { state::REPORTED } else { state::UNKEPT };
         words.word(base).store(state, Ordering::Release);
     }
