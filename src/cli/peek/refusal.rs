@@ -7,6 +7,7 @@ use lastwords::record::ReadError;
 
 /// Why a process cannot be peeked at.
 #[derive(Debug)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there it is always the last"))]
 pub enum Refusal {
     /// What was given is no process id.
     NotAPid {
@@ -56,7 +57,7 @@ pub enum Refusal {
         source: ReadError,
     },
     /// This system has no regions that another process can read.
-    #[cfg_attr(target_os = "linux", expect(dead_code, reason = "it has"))]
+    #[cfg(not(target_os = "linux"))]
     Unsupported,
 }
 
@@ -91,6 +92,7 @@ impl fmt::Display for Refusal {
             Self::Unreadable { pid, region, .. } => {
                 write!(f, "cannot read the region of process {pid}, {}", region.display())
             }
+            #[cfg(not(target_os = "linux"))]
             Self::Unsupported => f.write_str("peek works on Linux only"),
         }
     }

@@ -53,6 +53,7 @@ pub fn print(event: &Event, limit: usize, out: &mut Output) -> Result<(), Error>
 
 /// Prints breadcrumbs of a process that lives, their times relative to `now`. Where more `follow`, they
 /// have the columns of those before them.
+#[cfg(target_os = "linux")]
 pub fn print_live(
     crumbs: &[Breadcrumb],
     now: OffsetDateTime,

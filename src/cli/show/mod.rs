@@ -18,6 +18,7 @@ use super::{clock, json};
 const MESSAGE_LINES: usize = 16;
 const MESSAGE_CHARS: usize = 2000;
 
+#[cfg(target_os = "linux")]
 pub use breadcrumbs::{Columns, print_live};
 
 /// Shows the report that was asked for.
