@@ -7,6 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64 as ProcessCounter, Ordering as ProcessOrdering};
+use std::sync::{Mutex, PoisonError};
 
 use tracing_core::field::Visit;
 use tracing_core::{Event, Metadata};
@@ -50,6 +51,8 @@ pub(crate) struct Region {
     record_words: usize,
     /// Whether another process made it and will remove it.
     is_guest: bool,
+    /// Taken by who changes the identity.
+    identity_turn: Mutex<()>,
     /// The process whose handle this is.
     #[cfg(target_os = "linux")]
     pid: u32,
@@ -205,6 +208,7 @@ impl Region {
             memory,
             layout,
             is_guest: false,
+            identity_turn: Mutex::new(()),
             #[cfg(target_os = "linux")]
             pid: std::process::id(),
         }
@@ -343,7 +347,15 @@ impl Region {
 
     /// Writes the identity anew. Readers find the earlier one until the new one is whole.
     pub(crate) fn set_identity(&self, identity: &Identity) {
-        write_identity(&self.memory, &self.layout, identity);
+        self.change_identity(|now| now.clone_from(identity));
+    }
+
+    /// Writes the identity anew as `change` leaves it; one change comes after the other.
+    pub(crate) fn change_identity(&self, change: impl FnOnce(&mut Identity)) {
+        let _turn = self.identity_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut identity = self.identity();
+        change(&mut identity);
+        write_identity(&self.memory, &self.layout, &identity);
     }
 
     /// The identity as it stands in the region.

@@ -20,10 +20,9 @@ use sentry::protocol::Event;
 use crate::build_info::BuildInfo;
 use crate::config::{self, Flags, Origin, Overrides, Settings, SuperviseMode};
 use crate::deliver::Spool;
-use crate::detect::oom::MemoryCgroup;
 use crate::detect::{hook, install_signal_handlers};
 use crate::record::{
-    Identity, MemoryAtStart, Plan, Recording, Region, detach_in_forked_children, remember_main_name,
+    Identity, Plan, Recording, Region, detach_in_forked_children, remember_main_name,
 };
 use crate::report;
 
@@ -337,16 +336,8 @@ pub(super) fn identity(settings: &Settings) -> Identity {
         breadcrumbs: settings.breadcrumbs,
         sessions: settings.sessions,
         runtime_version: crate::detect::rustc_version(),
-        memory: memory_at_start(),
         ..Identity::of_this_process()
     }
-}
-
-/// The counters by which the OOM killer is found out later.
-fn memory_at_start() -> Option<MemoryAtStart> {
-    let cgroup = MemoryCgroup::of_this_process()?;
-    let oom_kills = cgroup.oom_kills()?;
-    Some(MemoryAtStart { cgroup: serde_json::to_value(cgroup).ok()?, oom_kills })
 }
 
 /// Why a recorder was not installed: a mistake in the program's code.

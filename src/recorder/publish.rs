@@ -28,10 +28,11 @@ use super::sink::Sink;
 use super::sweep::{self, Means, Sweeping, Which};
 use super::{tags_file, thread};
 use crate::config::Settings;
+use crate::detect::oom::MemoryCgroup;
 use crate::detect::{
     Crash, CrashedThread, Family, OwnCrates, Severity, families, hook, learn_from_install,
 };
-use crate::record::{Identity, PanicRecord, Recording, Region, Select, Snapshot};
+use crate::record::{Identity, MemoryAtStart, PanicRecord, Recording, Region, Select, Snapshot};
 use crate::report::{self, Ambient, ProcessInfo, Report, Scene, Usage};
 
 /// When a panic of the main thread has not ended the process, it was caught.
@@ -103,6 +104,16 @@ impl Publisher {
     /// Who sends the reports.
     pub(super) fn delivery(&self) -> &Arc<Delivery> {
         &self.delivery
+    }
+
+    /// Notes the counters by which a sweep tells the OOM killer from other kills. Finding them takes some
+    /// system calls: the start does not wait for it.
+    pub(super) fn note_memory(&self, region: &Region) {
+        let Some(cgroup) = MemoryCgroup::of_this_process() else { return };
+        let Some(oom_kills) = cgroup.oom_kills() else { return };
+        let Ok(cgroup) = serde_json::to_value(cgroup) else { return };
+        let memory = MemoryAtStart { cgroup, oom_kills };
+        region.change_identity(|identity| identity.memory = Some(memory));
     }
 
     /// Does what can be done once the start is over, beside everything else: a panic must not wait

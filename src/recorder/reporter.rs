@@ -104,6 +104,7 @@ impl Reporter {
         let (begun, mut was_idle) = (Instant::now(), false);
         if let Some(region) = publisher.recording().existing_region() {
             region.prefault();
+            publisher.note_memory(region);
         }
         loop {
             let round = catch_unwind(AssertUnwindSafe(|| {

@@ -13,7 +13,7 @@ use sentry::types::{Dsn, Uuid};
 
 use super::held::Held;
 use super::{Publisher, SETTLED};
-use crate::record::{Breadcrumb, Identity, Select, Snapshot};
+use crate::record::{Breadcrumb, Select, Snapshot};
 use crate::report::{self, Ambient, Envelope};
 
 impl Publisher {
@@ -25,8 +25,7 @@ impl Publisher {
             && self.delivery.adopt(dsn)
             && let Some(region) = self.recording.existing_region()
         {
-            region
-                .set_identity(&Identity { dsn: Some(report::dsn_text(dsn)), ..region.identity() });
+            region.change_identity(|identity| identity.dsn = Some(report::dsn_text(dsn)));
         }
     }
 
