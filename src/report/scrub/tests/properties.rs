@@ -141,7 +141,8 @@ fn innocent() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 32, 5, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            proptest::collection::btree_map("[a-z]{1,4}_n", inner, 0..5)
+            // No letters that make a secret's name, such as `pwd` and `dsn`.
+            proptest::collection::btree_map("[bcfghj]{1,4}_n", inner, 0..5)
                 .prop_map(|map| Value::Object(map.into_iter().collect::<Map<_, _>>())),
         ]
     })
