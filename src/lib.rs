@@ -23,17 +23,19 @@
 //!   are there. A kill costs the one record that each thread was writing.
 //! * **One death is one report.** A panic is reported with its stack, the breadcrumbs before it,
 //!   tags and context, as one Sentry envelope in the spool. A panic while another one unwinds, or at
-//!   a function that cannot unwind, belongs to the first one's report.
+//!   a function that cannot unwind, belongs to the first one's report, and so does the abort that
+//!   follows. A signal, a kill and an exit are told apart; a stop that was asked for is none.
 //! * **The program behaves as if nobody watched.** Recording an event takes no lock, allocates nothing
 //!   and never blocks; the panic hook hands its work to a thread and waits for a bounded time; the
 //!   previous hook runs as before; what the machine lacks costs a warning, never the start.
 //!
 //! # What is not
 //!
-//! * Deaths that run no hook (SIGKILL, SIGSEGV, a stack overflow) are reported by `lastwords run`;
-//!   without it they leave the region behind, with its breadcrumbs and, of a fault, an abort or a
-//!   limit, the thread's registers, stack and module map; nothing reads it yet but
-//!   [`record::Snapshot`].
+//! * Deaths that run no hook (SIGKILL, SIGSEGV, a stack overflow) are reported at once only where somebody
+//!   watches: a monitor that [`supervise`] or [`Builder::supervise`] starts, or `lastwords run`. Otherwise
+//!   they leave the region behind, with its breadcrumbs and, of a fault, an abort or a limit, the
+//!   thread's registers, stack and module map; the next start of the same program reports them, as does
+//!   `lastwords sweep`.
 //! * Only what is panicked with or [captured](capture_error) is sent; with no DSN, or with sending
 //!   switched off, reports stay in the spool, for `lastwords list` and `lastwords show`.
 //! * After a crash of the machine the file may hold anything; it is read as untrusted input.
