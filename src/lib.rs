@@ -60,7 +60,8 @@
 //!   alone returns from the first one;
 //! * where they are at their default, of SIGTERM, SIGINT, SIGHUP and SIGQUIT, and of SIGALRM,
 //!   SIGUSR1, SIGUSR2, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT and SIGPIPE. A handler that the
-//!   program sets later simply replaces them; PID 1 of a PID namespace gets none of these.
+//!   program sets later simply replaces them. PID 1 of a PID namespace gets those of the first four alone,
+//!   and they only note that it was asked: the kernel lets none of these end it.
 //!
 //! # The rooms
 //!

@@ -106,9 +106,8 @@ fn a_forked_child_leaves_its_parents_region_alone() {
 #[test]
 fn pid_1_is_not_stopped_by_its_own() {
     let words = ["unshare", "-p", "-f"];
-    let probe = Command::new(words[0]).args(&words[1..]).arg("true").output();
-    if !probe.is_ok_and(|output| output.status.success()) {
-        return common::skipped("no PID namespace is permitted here");
+    if !can_unshare(&words) {
+        return;
     }
     for scenario in ["alarm", "stop-as-init", "raise-trap", "raise-segv"] {
         let plain = dev(scenario).under(&words).plain().run();
@@ -123,4 +122,37 @@ fn pid_1_is_not_stopped_by_its_own() {
         assert_eq!((ours.status, &ours.stdout), (plain.status, &plain.stdout), "{scenario}");
         assert!(ours.region().fatal.is_some_and(|record| record.complete), "{scenario}");
     }
+}
+
+/// A container that is stopped: what its program is asked it does not hear, and then it is killed.
+#[test]
+fn pid_1_that_was_asked_and_is_killed_has_stopped() {
+    let words = ["unshare", "-p", "-f"];
+    if !can_unshare(&words) {
+        return;
+    }
+    let mut running = dev("wait-as-init").under(&words).start();
+    running.wait_for_line("ready");
+    let children = format!("/proc/{0}/task/{0}/children", running.pid());
+    let children = std::fs::read_to_string(children).expect("the kernel lists children");
+    let send = |signal: &str| {
+        let sent = Command::new("kill").args([signal, children.trim()]).status();
+        assert!(sent.expect("kill can be run").success());
+    };
+    send("-TERM");
+    running.tell("go on");
+    running.wait_for_line("still here");
+    send("-KILL");
+    let outcome = running.finish();
+    let asked = outcome.region().asked.expect("a stop that was asked for");
+    assert_eq!((asked.signal, asked.died_of_it), (libc::SIGTERM, false));
+}
+
+fn can_unshare(words: &[&str]) -> bool {
+    let probe = Command::new(words[0]).args(&words[1..]).arg("true").output();
+    let can = probe.is_ok_and(|output| output.status.success());
+    if !can {
+        common::skipped("no PID namespace is permitted here");
+    }
+    can
 }

@@ -234,7 +234,8 @@ fn unwatched(snapshot: &Snapshot, known: &Known, families: &[Family<'_>]) -> End
 fn was_asked(snapshot: &Snapshot) -> bool {
     let Some(Asked { signal, boot_nanos, .. }) = snapshot.asked else { return false };
     let after = last_sign(snapshot).0.saturating_sub(boot_nanos);
-    signal::is_term(signal) || u128::from(after) <= ASKED.as_nanos()
+    // What asks PID 1 of a namespace changes nothing if it has no handler: it may be long ago.
+    signal::is_term(signal) && snapshot.identity.pid != 1 || u128::from(after) <= ASKED.as_nanos()
 }
 
 /// The family of panics that an abort ended.

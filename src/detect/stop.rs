@@ -7,8 +7,12 @@
 //! core. If another handler has been set since and calls ours, as those do that keep the one before
 //! them, ours marks a stop and returns. A forked child that recorded nothing marks nothing.
 //! **Lost:** real-time signals, and a signal that is taken by `sigwait` or a signalfd: the program
-//! knows what it does with those. PID 1 of a PID namespace gets no such handler: the kernel keeps
-//! from it what is at its default, and must go on doing so.
+//! knows what it does with those.
+//!
+//! From PID 1 of a PID namespace the kernel keeps what is at its default there, whoever sends it: a
+//! container that is asked to stop is killed some seconds later, if its program does nothing about it.
+//! There a stop is only marked, so that the kill is no crash, and a system call that no handler lets go on
+//! (`epoll_wait`) is interrupted once; the other signals are left alone.
 
 use std::ffi::{c_int, c_void};
 use std::sync::{Arc, OnceLock};
@@ -36,11 +40,12 @@ static RECORDING: OnceLock<Arc<Recording>> = OnceLock::new();
 
 /// Sets the handlers. They write to the region of `recording`.
 pub(super) fn install(recording: &Arc<Recording>) {
-    if std::process::id() == 1 || RECORDING.set(Arc::clone(recording)).is_err() {
+    if RECORDING.set(Arc::clone(recording)).is_err() {
         return;
     }
     let flags = libc::SA_ONSTACK | libc::SA_RESTART;
-    for (signals, handler) in [(&STOPS[..], on_stop as disposition::Handler), (&ENDS[..], on_end)] {
+    let ends = if is_init() { &[] } else { &ENDS[..] };
+    for (signals, handler) in [(&STOPS[..], on_stop as disposition::Handler), (ends, on_end)] {
         for signal in signals {
             if disposition::current(*signal).is_some_and(|now| now.is_default()) {
                 // SAFETY: the handlers store atomics of the region and make system calls.
@@ -48,6 +53,11 @@ pub(super) fn install(recording: &Arc<Recording>) {
             }
         }
     }
+}
+
+/// Whether this is PID 1 of its namespace. A system call, and nothing else.
+fn is_init() -> bool {
+    std::process::id() == 1
 }
 
 /// This process's region. None in a forked child before its first event.
@@ -58,7 +68,7 @@ fn region() -> Option<&'static Region> {
 
 unsafe extern "C" fn on_stop(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
     let _errno = KeptErrno::keep();
-    let dies = disposition::is_set(signal, on_stop);
+    let dies = disposition::is_set(signal, on_stop) && !is_init();
     if let Some(region) = region() {
         region.mark_asked(signal, dies);
     }

@@ -6,19 +6,31 @@ use std::mem::zeroed;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub(crate) const SCENARIOS: [crate::Scenario; 6] = [
+pub(crate) const SCENARIOS: [crate::Scenario; 7] = [
     ("stoppable", wait),
     ("alarm", alarm),
     ("stop-handled", || handled(libc::SIGTERM)),
     ("user-handled", || handled(libc::SIGUSR1)),
     ("stop-in-child", stop_in_child),
     ("stop-as-init", stop_as_init),
+    ("wait-as-init", wait_as_init),
 ];
 
 fn wait() {
     tracing::info!("the last line");
     println!("ready");
     let _ = std::io::stdin().read(&mut [0]);
+}
+
+/// Does nothing about what it is asked.
+fn wait_as_init() {
+    tracing::info!("the last line");
+    println!("ready");
+    let _ = std::io::stdin().read(&mut [0]);
+    println!("still here");
+    loop {
+        std::thread::park();
+    }
 }
 
 fn alarm() {
