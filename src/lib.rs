@@ -71,6 +71,11 @@
 //! connects them. The rooms are public for the `lastwords` command and for tests; only what stands on
 //! this page is kept stable.
 
+#![cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, unused_imports, reason = "most of what watches a process is for Linux alone")
+)]
+
 mod build_info;
 #[doc(hidden)]
 pub mod config;
@@ -91,6 +96,21 @@ pub use config::SuperviseMode;
 #[cfg(target_os = "linux")]
 #[doc(hidden)]
 pub use recorder::monitor::run as run_monitored;
+
+/// Elsewhere programs are not run under a monitor.
+///
+/// # Errors
+/// Always [`supervise::StartError::Unsupported`].
+#[cfg(not(target_os = "linux"))]
+#[doc(hidden)]
+pub fn run_monitored(
+    command: supervise::Command,
+    _settings: config::Settings,
+    _flags: &config::Flags,
+) -> Result<supervise::Ended, supervise::StartError> {
+    let _ = command;
+    Err(supervise::StartError::Unsupported)
+}
 #[doc(hidden)]
 pub use recorder::sweep::{SweepOutcome, Swept, run as sweep};
 pub use recorder::{

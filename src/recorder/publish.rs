@@ -25,6 +25,7 @@ use super::delivery::Delivery;
 use super::global::warn;
 use super::seal::{Address, BeforeSend, Seal};
 use super::sink::Sink;
+#[cfg(target_os = "linux")]
 use super::sweep::{self, Means, Sweeping, Which};
 use super::{tags_file, thread};
 use crate::config::Settings;
@@ -58,6 +59,7 @@ pub(super) struct Publisher {
     /// Whether there is such a client.
     beside_sentry: AtomicBool,
     /// The sweep of what earlier processes left.
+    #[cfg(target_os = "linux")]
     sweeping: OnceLock<Sweeping>,
     learned: OnceLock<OwnCrates>,
     /// Taken by whoever makes reports; never by a thread that only panics.
@@ -86,6 +88,7 @@ impl Publisher {
             checksum: Arc::new(Checksum::of_this_process()),
             ambient: Mutex::default(),
             beside_sentry: AtomicBool::new(false),
+            #[cfg(target_os = "linux")]
             sweeping: OnceLock::new(),
             learned: OnceLock::new(),
             working: Working::of_this_process(),
@@ -128,7 +131,16 @@ impl Publisher {
         let _ = thread::spawn("lastwords-idle", work);
     }
 
+    /// Elsewhere no process leaves anything.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn sweep(&self) {}
+
+    /// Elsewhere no process leaves anything.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn wait_for_sweep(&self) {}
+
     /// Begins to report what earlier processes of this program left, beside everything else.
+    #[cfg(target_os = "linux")]
     pub(super) fn sweep(&self) {
         let Some(dir) = self.sink.spool().map(|spool| spool.dir().to_owned()) else { return };
         let Some(program) = self.identity.executable.clone() else { return };
@@ -146,6 +158,7 @@ impl Publisher {
     }
 
     /// Waits for that, for a bounded time.
+    #[cfg(target_os = "linux")]
     pub(super) fn wait_for_sweep(&self) {
         if let Some(sweeping) = self.sweeping.get() {
             sweeping.wait(self.settings.flush);
