@@ -48,6 +48,8 @@ pub struct Exception {
     pub thread_id: Option<String>,
     /// Where it was raised, in the runtime's words.
     pub location: Option<String>,
+    /// The address of a fault.
+    pub address: Option<String>,
     /// Its stack, innermost first.
     pub frames: Vec<Frame>,
     /// Where its goroutine was started.
@@ -230,6 +232,7 @@ impl Stacks<'_> {
             value: text(&exception["value"]).unwrap_or_default(),
             thread_id: text(&exception["thread_id"]),
             location: text(&exception["mechanism"]["data"]["location"]),
+            address: text(&exception["mechanism"]["data"]["address"]),
             created_by: text(&exception["mechanism"]["data"]["created_by"]),
             frames_elided: exception["mechanism"]["data"]["frames_elided"].as_u64().unwrap_or(0),
             frames: self.frames(&exception["stacktrace"]),

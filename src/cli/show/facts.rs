@@ -77,17 +77,28 @@ const PROCESS: [(&str, Words); 6] = [
 /// What the event says about the process: what is known by name in words, the rest as it is.
 fn process(event: &Event) -> Fact {
     let process = event.contexts.get("process")?.as_object()?;
-    let told = PROCESS.iter().filter_map(|(key, tell)| process.get(*key).map(tell));
+    let told = PROCESS.iter().filter(|(key, _)| !is_idle(key, process));
+    let told = told.filter_map(|(key, tell)| process.get(*key).map(tell));
     let mut words: Vec<String> = told.collect();
     for (key, value) in process {
         let told = PROCESS.iter().any(|(told, _)| told == key);
         let said = key == "started" && process.contains_key("uptime_seconds");
         let scalar = !(value.is_null() || value.is_array() || value.is_object());
-        if scalar && !told && !said && key != "type" {
+        if scalar && !told && !said && !is_idle(key, process) && key != "type" {
             words.push(format!("{} {}", key.replace('_', " "), plain(value)));
         }
     }
     (!words.is_empty()).then(|| ("  process", vec![(Role::Plain, words.join(", "))]))
+}
+
+/// Whether a fact says nothing: the peak of a cgroup that all of the machine may be in, and that the OOM
+/// killer took nobody.
+fn is_idle(key: &str, process: &serde_json::Map<String, Value>) -> bool {
+    match key {
+        "memory_peak_bytes" => !process.contains_key("memory_limit_bytes"),
+        "oom_kills_since_start" => process[key] == 0,
+        _ => false,
+    }
 }
 
 fn machine(event: &Event) -> Fact {

@@ -166,6 +166,9 @@ fn headline(
     let mut line = Line::new();
     line.push(Role::Strong, relation).push(Role::Cause, subject).push(Role::Cause, &first);
     line.push(Role::Quiet, &cut);
+    if let Some(address) = &exception.address {
+        line.push(Role::Quiet, &format!(" ({address})"));
+    }
     out.wrapped(&line, 2)?;
     // A chained one is followed by its stack right away, which says where.
     if relation.is_empty() || exception.frames.is_empty() {
