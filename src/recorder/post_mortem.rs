@@ -2,7 +2,8 @@
 //!
 //! **Guarantee:** each of its crashes is a report exactly once: under an id that the region had before,
 //! published before the region is marked, by whoever holds the region's report lock; who finds the id in
-//! the spool only marks. The region goes when everything in it is reported, and not before. **Lost:** log
+//! the spool only marks. A report that the process wrote and did not come to send is sent at once, too,
+//! however young it is. The region goes when everything in it is reported, and not before. **Lost:** log
 //! lines beyond what an event carries; and where the process ended well, all of it, as it should be.
 
 use std::sync::Arc;
@@ -75,10 +76,12 @@ impl Reporting {
             outcome: findings.outcome,
             end: findings.explained_by,
         };
+        let mut left = reported_by_itself(&snapshot);
         for found in findings.crashes {
             let (id, panics, is_end) = (found.crash.event_id, found.panics.clone(), found.is_end);
             if self.sink.contains(id) {
                 reported.had_some = true;
+                left.push(id);
             } else if self.publish(&seal, remains, &snapshot, found, known, memory)? {
                 reported.ids.push(id);
             }
@@ -93,6 +96,10 @@ impl Reporting {
             known.ending.or_else(|| snapshot.fatal.as_ref().map(|it| Ending::Signal(it.signal)));
         if let (Some(id), Some(ending)) = (findings.explained_by, ending) {
             self.sink.amend(id, |envelope| report::complete(envelope, Some(ending), None));
+        }
+        // Nobody amends them any more.
+        for id in left {
+            self.hand_on(id, self.sink.spool().filter(|spool| spool.is_waiting(id)));
         }
         Ok(reported)
     }
@@ -155,6 +162,12 @@ impl Reporting {
             self.delivery.release(id);
         }
     }
+}
+
+/// The reports that the process published, and may not have come to send.
+fn reported_by_itself(snapshot: &Snapshot) -> Vec<Uuid> {
+    let reported = snapshot.panics.iter().filter(|panic| panic.reported);
+    reported.map(|panic| Uuid::from_bytes(panic.event_id)).collect()
 }
 
 /// Everything a report is made of.

@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::common::{Profile, Run};
 use super::faulty::{Faulty, Reply};
 use super::support::{
-    UNDER, all_are, event_of, items, only, reports, sending, shell, the_report, victim, wait_until,
+    UNDER, all_are, event_of, items, lastwords_says, only, reports, sending, shell, the_report,
+    victim, wait_until,
 };
 
 fn well() -> Faulty {
@@ -200,6 +201,25 @@ fn a_monitor_sends_where_the_code_says_and_not_where_it_says_no() {
     let event = event_of(&only(&server));
     assert_eq!(event.exceptions()[0]["type"], "SIGKILL");
     the_report(&told.state(), State::Sent);
+}
+
+/// The hook has published its report, and the program's own hook aborts before anything is sent: who looks
+/// at the dead process's region next sends it, without waiting for the report to be old.
+#[test]
+fn a_report_that_its_process_did_not_come_to_send_is_sent_by_the_next_sweep() {
+    let server = well();
+    let run = Run::of(Profile::Dev, "dying").argument("panic-in-panic").argument("hook");
+    let outcome = run.variable("LASTWORDS_DSN", server.dsn().to_string()).run();
+    outcome.dies_by(libc_sigabrt());
+    let id = reports(&outcome.state())[0].0.clone();
+    lastwords_says(&outcome.state(), &["sweep"]);
+    let received = only(&server);
+    assert_eq!(event_of(&received).message(), "told by a hook that panics");
+    assert_eq!(
+        (received.event_id, the_report(&outcome.state(), State::Sent)),
+        (Some(id.clone()), id)
+    );
+    outcome.leaves_no_region();
 }
 
 /// The monitor attaches what was printed, the process corrects the level a second later: both stay.
