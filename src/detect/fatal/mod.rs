@@ -154,7 +154,9 @@ impl Signal {
         let is_fault =
             matches!(self.number, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE);
         // SAFETY: the caller's.
-        is_fault && unsafe { self.code() } > 0
+        let code = unsafe { self.code() };
+        // Of failed memory that nobody has touched yet the kernel only tells.
+        is_fault && code > 0 && !(self.number == libc::SIGBUS && code == libc::BUS_MCEERR_AO)
     }
 
     /// Whether the kernel would not have delivered it without a handler: this process is PID 1 of its

@@ -29,6 +29,9 @@ use crate::recorder::sink::Sink;
 use crate::report::CgroupMemory;
 use crate::supervise::{self, Happened, Watched};
 
+/// An end of which nothing is to be said.
+const WELL: Option<Ending> = Some(Ending::Code(0));
+
 /// How often it is looked whether the program has survived a panic.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -111,6 +114,9 @@ impl Vigil {
 
     /// The program goes on: what it has survived is sent.
     fn look(&mut self) {
+        if self.remains.is_none() {
+            self.remains = locked(&self.path);
+        }
         let Some(remains) = &self.remains else { return };
         let Ok(snapshot) = remains.brief() else { return };
         self.follow(&snapshot.identity);
@@ -140,7 +146,12 @@ impl Vigil {
         }
     }
 
-    fn ended(mut self, ending: Option<Ending>) {
+    fn ended(mut self, mut ending: Option<Ending>) {
+        let brief = self.remains.as_ref().and_then(|remains| remains.brief().ok());
+        // What the kernel says to somebody who may not know it.
+        if brief.is_some_and(|it| it.fatal.is_some() && !it.ended_cleanly) && ending == WELL {
+            ending = None;
+        }
         let time = Some(SystemTime::now());
         let (around, memory) = self.memory.end(ending);
         self.report(&Known { ending, around, time, ..Known::default() }, memory);
@@ -153,9 +164,6 @@ impl Vigil {
 
     fn report(&mut self, known: &Known, memory: Option<CgroupMemory>) {
         self.look();
-        if self.remains.is_none() {
-            self.remains = locked(&self.path);
-        }
         let Some(remains) = self.remains.take() else { return };
         let mut images = Images::new();
         // This process is the same program, whatever its file is by now.

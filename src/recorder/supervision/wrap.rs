@@ -61,5 +61,9 @@ pub(super) fn take_name() {
         && rustix::process::getpid().as_raw_nonzero() == rustix::thread::gettid().as_raw_nonzero()
     {
         let _ = rustix::thread::set_name(&name);
+        if supervise::has_one_thread() {
+            // SAFETY: no other thread is there to read the environment.
+            unsafe { std::env::remove_var(PROCESS_NAME) };
+        }
     }
 }

@@ -27,6 +27,9 @@ use crate::detect::Ending;
 /// How often it is looked whether the program still runs, where no pidfd tells.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How long the parent of a program that seems to have ended well is given to wait for it.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// The program, as the process beside it sees it.
 pub(crate) struct Watched {
     pid: Pid,
@@ -55,6 +58,8 @@ pub(crate) fn detach(watch: impl FnOnce(Watched)) -> io::Result<u32> {
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok();
     let (tether, held) = pipe_with(PipeFlags::CLOEXEC)?;
     let (said, say) = pipe_with(PipeFlags::CLOEXEC)?;
+    // A signal to the whole group is for the program, and must not end what is half made.
+    let _blocked = signals::Blocked::all();
     // SAFETY: the process has one thread, so that its copy may go on as the original; that copy only
     // forks, writes and ends. No exit signal: the program is not told of a child that it has not
     // started.
@@ -64,10 +69,10 @@ pub(crate) fn detach(watch: impl FnOnce(Watched)) -> io::Result<u32> {
             drop((held, said));
             in_between(Watched { pid, pidfd, tether: Some(tether) }, &say, watch)
         }
-        between => {
-            // SAFETY: the child is ours, and nobody else waits for it.
-            unsafe { libc::waitpid(between as libc::pid_t, std::ptr::null_mut(), libc::__WALL) };
-        }
+        // SAFETY: the child is ours, and nobody else waits for it. No signal interrupts this.
+        between => unsafe {
+            libc::waitpid(between as libc::pid_t, std::ptr::null_mut(), libc::__WALL);
+        },
     }
     drop(say);
     let mut bytes = [0; size_of::<c_int>()];
@@ -94,8 +99,8 @@ fn in_between(watched: Watched, say: &OwnedFd, watch: impl FnOnce(Watched)) -> !
     unsafe { libc::_exit(0) }
 }
 
+/// With the signals blocked that the program had blocked for this.
 fn become_monitor(watched: Watched, watch: impl FnOnce(Watched)) -> ! {
-    signals::block_all();
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(c"lastwords");
     let_go_of_all(&watched.descriptors());
@@ -145,7 +150,10 @@ impl Watched {
         let mut polled: Vec<PollFd<'_>> =
             fds.into_iter().flatten().map(|fd| ready(fd.as_fd())).collect();
         let time = Timespec::try_from(longest).ok();
-        let _ = poll(&mut polled, time.as_ref());
+        if poll(&mut polled, time.as_ref()).is_err_and(|error| error != Errno::INTR) {
+            // Not again and again without a pause.
+            std::thread::sleep(longest.min(LOOK));
+        }
         let mut happened = polled.iter().map(|fd| !fd.revents().is_empty());
         let ended = match self.pidfd {
             Some(_) => happened.next().unwrap_or(false),
@@ -158,7 +166,20 @@ impl Watched {
     fn ending(&self) -> Option<Ending> {
         let by_pidfd = || self.pidfd.as_ref().and_then(exit_status);
         // Before its parent has waited for it only `/proc` says so, afterwards only the pidfd.
-        let status = by_pidfd().or_else(|| zombies_status(self.pid)).or_else(by_pidfd)?;
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = by_pidfd() {
+                break status;
+            }
+            match zombies_status(self.pid) {
+                // A zero may also mean that it is not for this process to know.
+                Some(0) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Some(status) => break status,
+                None => break by_pidfd()?,
+            }
+        };
         Some(match libc::WIFSIGNALED(status) {
             true => Ending::Signal(libc::WTERMSIG(status)),
             false => Ending::Code(libc::WEXITSTATUS(status)),

@@ -84,10 +84,27 @@ pub(super) fn raise_by_default(signal: c_int) {
     }
 }
 
-/// Blocks all signals for good, in a process that only watches.
-pub(super) fn block_all() {
-    // SAFETY: the set is a local value, and the former mask is not asked for.
-    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &all(), ptr::null_mut()) };
+/// Signals that are blocked until it is dropped, but in processes that are forked meanwhile for good.
+pub(super) struct Blocked(libc::sigset_t);
+
+impl Blocked {
+    /// Blocks all signals of this thread.
+    pub(super) fn all() -> Self {
+        let mut mask = MaybeUninit::uninit();
+        // SAFETY: both sets are local values; `sigprocmask` cannot fail with these arguments, and then
+        // has filled in `mask`.
+        unsafe {
+            libc::sigprocmask(libc::SIG_SETMASK, &all(), mask.as_mut_ptr());
+            Blocked(mask.assume_init())
+        }
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // SAFETY: the mask was filled in when it was taken.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &self.0, ptr::null_mut()) };
+    }
 }
 
 /// Whether a signal waits to be read.
