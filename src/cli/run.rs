@@ -28,6 +28,7 @@ pub fn run(args: &RunArgs, state_dir: Option<&Path>) -> Result<Ended, StartError
         pty: args.pty,
         keep: Vec::new(),
         files: Vec::new(),
+        born: None,
     };
     run_monitored(command, resolved.settings, &flags)
 }

@@ -376,3 +376,6 @@ impl Laboratory<'_> {
         Found { crash, panics, until: Some(family.first().boot_nanos), is_end }
     }
 }
+
+#[cfg(test)]
+mod tests;

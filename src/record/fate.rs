@@ -1,8 +1,8 @@
 //! Whether the process of a region still lives.
 //!
 //! **Guarantee:** a process is taken for dead only where that is certain: nobody has its PID and start
-//! time under the same boot and in the same PID namespace, or from another namespace nobody holds the
-//! region's life lock. A process that has died and was not waited for yet is dead. **Not decided:** on
+//! time under the same boot and in the same PID namespace, or, from another namespace and where a monitor
+//! has not written yet whom it started, nobody holds the region's life lock. A process that has died and was not waited for yet is dead. **Not decided:** on
 //! which machine a region of another boot was written, beyond the machine's name.
 //!
 //! A lock alone proves nothing within a namespace: forked children keep it, and a program that closes
@@ -48,12 +48,12 @@ pub(crate) fn of(whose: &Identity, file: &File, path: &Path) -> Fate {
             _ => Fate::Restarted,
         };
     }
-    if whose.pid_namespace != here.pid_namespace {
+    if whose.pid_namespace != here.pid_namespace || whose.pid == 0 {
         // Where nobody can say, it lives: a report too many is worse than one too late.
         let held = byte_lock::is_held(file, LIFE).unwrap_or(true);
         return if held { Fate::Lives } else { Fate::Dead };
     }
-    if whose.pid == 0 || !identity::is_running(whose.pid, whose.start_ticks) {
+    if !identity::is_running(whose.pid, whose.start_ticks) {
         return Fate::Dead;
     }
     match records_in(whose.pid, path) {

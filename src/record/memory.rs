@@ -105,7 +105,10 @@ impl Memory {
         use rustix::fs::{FallocateFlags, Mode, OFlags};
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
+        let file = std::fs::File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
+        // Before anything else: by this lock one that is being made is told from one that never will
+        // be. Without it only another PID namespace knows less.
+        let _ = super::byte_lock::share(&file, super::fate::LIFE);
         let made = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64)
             .or_else(|error| match error {
                 // A filesystem without fallocate: blocks come by writing them.
@@ -113,17 +116,11 @@ impl Memory {
                 other => Err(other),
             })
             .map_err(io::Error::from)
-            .and_then(|()| Memory::map(file.into(), bytes, Some(path.to_owned())));
-        match made {
-            Ok(memory) => {
-                memory.share_life();
-                Ok(memory)
-            }
-            Err(error) => {
-                let _ = std::fs::remove_file(path);
-                Err(error)
-            }
+            .and_then(|()| Memory::map(file, bytes, Some(path.to_owned())));
+        if made.is_err() {
+            let _ = std::fs::remove_file(path);
         }
+        made
     }
 
     /// The whole of an existing file of this user's, mapped shared. Whoever shortens the file takes

@@ -63,11 +63,11 @@ pub(crate) use layout::end::CLEAN as END_CLEAN;
 pub(crate) use ledger::{LedgerEntry, LedgerKind, hash, hash_message, hash_place};
 #[cfg(target_os = "linux")]
 pub(crate) use loaded::{VDSO, hex};
-pub(crate) use old_regions::TAGS;
+pub(crate) use old_regions::{TAGS, remove_lone_tags};
 pub(crate) use random::id as random_id;
 pub(crate) use recording::{Plan, Recording, detach_in_forked_children, process_generation};
 pub(crate) use region::{Place, Region};
-pub(crate) use remains::{Refused, Remains};
+pub(crate) use remains::{Refused, Remains, remove as remove_region};
 pub(crate) use slots::{Facts, flags};
 pub(crate) use stderr::StderrWriter;
 pub(crate) use thread::{Formatting, id as thread_id, is_formatting, remember_main_name};

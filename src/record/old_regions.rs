@@ -1,7 +1,10 @@
 //! A bound on the regions that unwatched deaths leave behind.
 //!
 //! **Guarantee:** a region whose process lives is never touched. **Lost:** of dead processes' regions
-//! all but the newest [`KEPT`]: a service that is killed every minute must not fill the disk.
+//! all but the newest [`KEPT`], reported or not: what cannot be reported, because no directory takes the
+//! report or a program never starts again whose function it must pass, must not fill the disk. What can be
+//! reported is so long before: each start sweeps what its program left, and the oldest of many whosever
+//! they are.
 //!
 //! A region is one of the living while somebody holds its life lock, in whatever namespace.
 
@@ -14,7 +17,7 @@ use super::fate::LIFE;
 use super::remains::REPORT;
 
 /// How many regions of dead processes are kept, of about 1.6 MiB each by default.
-const KEPT: usize = 16;
+const KEPT: usize = 256;
 
 /// The extension of a file of tags that stands beside a region.
 pub(crate) const TAGS: &str = "tags";
@@ -44,8 +47,8 @@ pub(super) fn remove_beyond_bound(regions: &Path) {
     }
 }
 
-/// Removes files of tags whose region is gone: their monitor was killed between the two.
-fn remove_lone_tags(regions: &Path) {
+/// Removes files of tags in `regions` whose region is gone.
+pub(crate) fn remove_lone_tags(regions: &Path) {
     let files =
         std::fs::read_dir(regions).into_iter().flatten().flatten().map(|entry| entry.path());
     let is_tags = |path: &PathBuf| path.extension().is_some_and(|extension| extension == TAGS);

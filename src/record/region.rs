@@ -143,6 +143,12 @@ impl Region {
         self.is_guest = true;
     }
 
+    /// The same from the child itself, before it is the program, without the time of its start:
+    /// async-signal-safe.
+    pub(crate) fn set_child_born(&self, pid: u32) {
+        self.memory.word(head::CHILD).store(pid.into(), Ordering::Release);
+    }
+
     /// Says whose region it is, now that a monitor's child runs.
     pub(crate) fn set_child(&self, pid: u32) {
         let start = identity::start_ticks_of(pid).unwrap_or(0);

@@ -71,6 +71,11 @@ impl Remains {
         byte_lock::is_held(&self.file, REPORT).unwrap_or(false)
     }
 
+    /// Whether a process that records there holds its life lock.
+    pub(crate) fn is_alive(&self) -> bool {
+        byte_lock::is_held(&self.file, fate::LIFE).unwrap_or(true)
+    }
+
     /// Whether the file still has its name: who removes it does so under the lock.
     #[cfg(unix)]
     fn is_there(&self) -> bool {
@@ -157,7 +162,11 @@ impl Remains {
     }
 }
 
-/// Removes a region's file, and the file of tags beside it.
+/// Removes a region's file, and before it the file of tags beside it: whoever is killed between the two
+/// leaves what a sweep finds.
+///
+/// # Errors
+/// Where the region's file cannot be removed.
 pub(crate) fn remove(region: &Path) -> io::Result<()> {
     let _ = std::fs::remove_file(region.with_extension(TAGS));
     match std::fs::remove_file(region) {

@@ -14,7 +14,7 @@ use super::seal::BeforeSend;
 use super::sink::Sink;
 use super::state_dir::Opened;
 use super::supervision::{self, Supervision};
-use super::{Recorder, exit, global, reporter, state_dir};
+use super::{Recorder, exit, global, reporter, state_dir, thread};
 use sentry::protocol::Event;
 
 use crate::build_info::BuildInfo;
@@ -274,18 +274,23 @@ fn start(
     if identity.start_ticks.is_none() && cfg!(target_os = "linux") {
         global::warn("cannot read /proc: reports lack facts about the process");
     }
-    let Opened { mut region, spool, place } = state_dir::open(&settings, &identity, own);
+    // Whoever asks the process to stop before the region can say so would leave what looks like a kill.
+    let (recording, spool, drained) = thread::with_signals_blocked(|| {
+        let Opened { mut region, spool, place } = state_dir::open(&settings, &identity, own);
+        if wants_beside {
+            supervision::beside(&mut region, &settings, before_send.as_ref());
+        }
+        let drained = drained_by_monitor(&region, spool.as_ref());
+        let plan = Plan { place, ring_bytes: settings.ring_size, identity: identity.clone() };
+        let recording = Arc::new(Recording::new(region, plan));
+        detach_in_forked_children(&recording);
+        install_signal_handlers(&recording);
+        (recording, spool, drained)
+    });
     warn_of_mended(&settings);
-    if wants_beside {
-        supervision::beside(&mut region, &settings, before_send.as_ref());
-    }
-    let delivery = Arc::new(Delivery::new(&settings, drained_by_monitor(&region, spool.as_ref())));
+    let delivery = Arc::new(Delivery::new(&settings, drained));
     delivery.begin(spool.as_ref());
     let outward = Outward { delivery, before_send };
-    let plan = Plan { place, ring_bytes: settings.ring_size, identity: identity.clone() };
-    let recording = Arc::new(Recording::new(region, plan));
-    detach_in_forked_children(&recording);
-    install_signal_handlers(&recording);
     let limit = settings.spool_limit;
     let sink = spool.map_or(Sink::Nothing, |spool| Sink::Spool(spool, limit));
     let publisher = Arc::new(Publisher::new(settings, identity, recording, sink, outward));

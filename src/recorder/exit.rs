@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use super::above;
 use super::publish::Publisher;
 use super::reporter::Reporter;
-use crate::record::END_CLEAN;
+use crate::record::{END_CLEAN, remove_region};
 
 static AT_EXIT: OnceLock<(Arc<Publisher>, Arc<Reporter>)> = OnceLock::new();
 
@@ -42,7 +42,7 @@ fn at_exit(status: Option<i32>) {
         && !region.has_pending_panics()
         && !region.has_unkept_panics()
     {
-        let _ = std::fs::remove_file(path);
+        let _ = remove_region(path);
     }
     publisher.wait_for_sweep();
     // Last: a wait that is cut short by a signal costs nothing then.

@@ -4,8 +4,10 @@
 //! at any instant: one holds the region's report lock, and the next finds either the region untouched or
 //! the report's id in the spool. A region goes when nothing in it is left to report; one whose process may
 //! live, that belongs to somebody else or that cannot be read by this version stays, and the
-//! [`Fate`](outcome::SweepOutcome) of each says why. **Lost:** nothing, but for files that are no region
-//! and never become one: after a minute they are removed.
+//! [outcome](outcome::SweepOutcome) of each says why. **Lost:** nothing, but for files that are no region
+//! and never become one: as soon as nobody holds them they are removed. **Not decided:** how a program ended
+//! that records nothing itself, whose monitor was killed and that went on without it: it is taken for
+//! killed, as it is where both were.
 
 #[cfg(target_os = "linux")]
 mod begin;
@@ -40,6 +42,8 @@ pub(super) enum Which {
 #[cfg(target_os = "linux")]
 pub fn run(state: &Path, settings: &Settings) -> Result<Vec<Swept>, SpoolError> {
     use super::delivery::Delivery;
+    use super::state_dir::REGIONS;
+    use crate::record::remove_lone_tags;
     use std::sync::Arc;
 
     let delivery = Arc::new(Delivery::new(settings, None));
@@ -51,11 +55,20 @@ pub fn run(state: &Path, settings: &Settings) -> Result<Vec<Swept>, SpoolError> 
     };
     let reporting = means.reporting(state)?;
     delivery.begin(reporting.sink.spool());
-    let swept = look::regions_in(state).into_iter().filter_map(|path| {
-        let outcome = look::sweep(&path, &Which::All, &reporting)?;
-        Some(Swept { path, outcome })
-    });
-    let swept = swept.collect();
+    remove_lone_tags(&state.join(REGIONS));
+    let swept = match look::regions_in(state) {
+        Ok(regions) => {
+            let swept = regions.into_iter().filter_map(|path| {
+                let outcome = look::sweep(&path, &Which::All, &reporting)?;
+                Some(Swept { path, outcome })
+            });
+            swept.collect()
+        }
+        Err(error) => {
+            let outcome = SweepOutcome::Unreadable { why: error.to_string() };
+            vec![Swept { path: state.join(REGIONS), outcome }]
+        }
+    };
     delivery.finish();
     Ok(swept)
 }

@@ -20,8 +20,10 @@ pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Res
     Ok(handle.thread().clone())
 }
 
+/// Calls `f` while no signal is delivered to this thread: what comes meanwhile comes behind it. Other threads
+/// of the process take signals as ever.
 #[cfg(unix)]
-fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
+pub(super) fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
     let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: `sigfillset` initialises `all` before it is read, `pthread_sigmask` writes the mask
@@ -41,6 +43,6 @@ fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
 }
 
 #[cfg(not(unix))]
-fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
+pub(super) fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
     f()
 }

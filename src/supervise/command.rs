@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::Rewrites;
 
@@ -36,6 +37,20 @@ pub struct Command {
     /// Where the program is this one again: the files it may be, tried in this order instead of a search
     /// for [`program`](Self::program), which is then only what the program is called.
     pub files: Vec<PathBuf>,
+    /// Told of the process before it becomes the program.
+    pub born: Option<Born>,
+}
+
+/// A function that is called in the forked process, with its process id, right before that becomes the
+/// program: what it writes is there even if the monitor is killed before it learns of the child. It must be
+/// async-signal-safe, and allocate nothing.
+#[derive(Clone)]
+pub struct Born(pub Arc<dyn Fn(u32) + Send + Sync>);
+
+impl fmt::Debug for Born {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Born")
+    }
 }
 
 impl Command {

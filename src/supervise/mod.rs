@@ -57,7 +57,7 @@ use std::time::{Duration, Instant};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Happened, Watched, detach, has_one_thread, itself};
 
-pub use command::{Command, PtyMode, PtyModeError, RawFd};
+pub use command::{Born, Command, PtyMode, PtyModeError, RawFd};
 pub use error::StartError;
 pub use rewrite::{RewriteError, Rewrites};
 

@@ -1,8 +1,9 @@
 //! How reports come into the spool, are replaced, and are taken back.
 //!
 //! **Guarantee:** whoever reads sees the old report or the new one, whole; no failed write leaves a
-//! part of itself behind. **Lost:** the temporary file of a process that is killed while it writes,
-//! until somebody opens the spool an hour later.
+//! part of itself behind; what a process leaves that is killed while it writes is removed by the next
+//! that opens the spool. **Lost:** nothing; where the writer's process id has been given anew, or the
+//! system does not say who runs, that file stays for an hour.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -17,8 +18,12 @@ use super::{Pruned, Spool, State, file_name};
 use crate::deliver::SpoolError;
 use crate::deliver::folder::Folder;
 
-/// The age at which a temporary file's writer is taken for dead.
+/// The age at which a temporary file's writer is taken for dead, whoever has its process id.
 const ABANDONED: Duration = Duration::from_secs(3600);
+
+/// How often a report is written again whose temporary file was removed under its writer's hands: from
+/// another PID namespace a process looks dead that is not.
+const TRIES: usize = 4;
 
 /// What a temporary file's name ends in.
 const TEMPORARY: &str = ".tmp";
@@ -152,7 +157,8 @@ impl Spool {
                 }
                 let Ok(Some(facts)) = folder.facts(&name) else { continue };
                 // A time in the future has no age: such a file stays.
-                if now.duration_since(facts.modified).is_ok_and(|age| age > ABANDONED) {
+                let is_old = now.duration_since(facts.modified).is_ok_and(|age| age > ABANDONED);
+                if is_old || writer_of(&name).is_some_and(is_gone) {
                     // Another process may have been quicker.
                     let _ = folder.remove(&name);
                 }
@@ -169,6 +175,25 @@ fn is_unfinished(folder: &Folder, name: &str) -> bool {
     }
 }
 
+/// The process that a temporary file's name names: `.ID.PID.N.tmp`.
+fn writer_of(name: &str) -> Option<u32> {
+    name.strip_prefix('.')?.split('.').nth(1)?.parse().ok()
+}
+
+/// Whether nobody has this process id.
+#[cfg(unix)]
+fn is_gone(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let asked = pid.map(rustix::process::test_kill_process);
+    asked == Some(Err(rustix::io::Errno::SRCH))
+}
+
+/// Elsewhere nobody is asked.
+#[cfg(not(unix))]
+fn is_gone(_pid: u32) -> bool {
+    false
+}
+
 /// Writes the whole report under a temporary name and gives it its own.
 fn write(folder: &Folder, id: Uuid, bytes: &[u8]) -> io::Result<()> {
     write_as(folder, id, &file_name(id), bytes)
@@ -181,6 +206,18 @@ pub(in crate::deliver) fn write_as(
     name: &str,
     bytes: &[u8],
 ) -> io::Result<()> {
+    let mut result = write_once(folder, id, name, bytes);
+    for _ in 1..TRIES {
+        match &result {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            _ => break,
+        }
+        result = write_once(folder, id, name, bytes);
+    }
+    result
+}
+
+fn write_once(folder: &Folder, id: Uuid, name: &str, bytes: &[u8]) -> io::Result<()> {
     let (temporary, mut file) = create_temporary(folder, id)?;
     let written = file.write_all(bytes);
     drop(file);

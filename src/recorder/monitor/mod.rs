@@ -41,7 +41,7 @@ use crate::detect::autopsy::{Known, Outcome};
 use crate::detect::outside::Images;
 use crate::detect::stderr::{Found, Scanner};
 use crate::detect::{Crash, Ending, Runtime};
-use crate::record::{Identity, Region, Select, Snapshot, StderrWriter, wall_millis};
+use crate::record::{Identity, Region, Select, Snapshot, StderrWriter, remove_region, wall_millis};
 use crate::report::{self, Ambient, Attachment, CgroupMemory, ProcessInfo, Scene, Usage};
 use crate::supervise::{self, Ended, StartError, Watcher};
 use below::Below;
@@ -109,6 +109,8 @@ fn watch(
     global::be_quiet(false);
     command.variables.extend(monitor.variables());
     command.keep.extend(monitor.region.descriptor());
+    let region = Arc::clone(&monitor.region);
+    command.born = Some(supervise::Born(Arc::new(move |pid| region.set_child_born(pid))));
     let outcome = supervise::run(&command, &mut monitor);
     match &outcome {
         Ok(ended) => monitor.end(ended),
@@ -119,7 +121,7 @@ fn watch(
 
 /// Watches one child.
 struct Monitor {
-    region: Region,
+    region: Arc<Region>,
     sink: Sink,
     seal: Seal,
     delivery: Arc<Delivery>,
@@ -192,7 +194,7 @@ impl Monitor {
             idle_at: None,
             tags_file: region.path().and_then(|path| tags_file::create(path).ok()),
             tail: Tail::new(settings.stderr_tail),
-            region,
+            region: Arc::new(region),
             sink,
             writer: StderrWriter::default(),
             scanner: Scanner::new(),
@@ -444,8 +446,8 @@ impl Monitor {
 
     /// Removes the region, and the file of tags beside it.
     fn discard(&self) {
-        for path in self.region.path().into_iter().chain(self.tags_file.as_deref()) {
-            let _ = std::fs::remove_file(path);
+        if let Some(path) = self.region.path() {
+            let _ = remove_region(path);
         }
     }
 }

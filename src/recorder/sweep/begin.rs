@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Which;
 use super::look::{regions_in, sweep};
@@ -16,6 +16,10 @@ use crate::recorder::post_mortem::Reporting;
 use crate::recorder::seal::BeforeSend;
 use crate::recorder::sink::Sink;
 use crate::recorder::thread;
+
+/// How many regions of one state directory are left to the programs whose they are: the oldest beyond are
+/// reported by whoever starts, long before there are too many to be kept.
+const LEFT: usize = 16;
 
 /// So many regions of processes that are gone are a pile.
 const PILE: usize = 4;
@@ -50,6 +54,7 @@ impl Sweeping {
 }
 
 /// What a sweep reports with.
+#[derive(Clone)]
 pub(in crate::recorder) struct Means {
     /// Bytes of reports kept.
     pub(in crate::recorder) limit: u64,
@@ -78,7 +83,8 @@ pub(in crate::recorder) fn begin(
     which: Which,
     means: Means,
 ) -> Option<Sweeping> {
-    let mut regions = regions_in(state);
+    // What cannot be read here the command says.
+    let mut regions = regions_in(state).ok()?;
     regions.retain(|path| Some(path.as_path()) != own);
     if regions.is_empty() {
         return None;
@@ -90,8 +96,17 @@ pub(in crate::recorder) fn begin(
     let work = move || {
         // Also if a mistake of ours ends the thread.
         let _ends = ends;
+        // Reports of others must not pass this program's own function.
+        let for_others = Means { before_send: None, ..means.clone() };
         if let Ok(reporting) = means.reporting(&state) {
             regions.iter().for_each(|path: &PathBuf| drop(sweep(path, &which, &reporting)));
+        }
+        let oldest = beyond_bound(regions);
+        if which != Which::All
+            && !oldest.is_empty()
+            && let Ok(reporting) = for_others.reporting(&state)
+        {
+            oldest.iter().for_each(|path| drop(sweep(path, &Which::All, &reporting)));
         }
     };
     thread::spawn("lastwords-sweep", work).ok()?;
@@ -99,6 +114,14 @@ pub(in crate::recorder) fn begin(
         sweeping.wait(LONGEST_START);
     }
     Some(sweeping)
+}
+
+/// Of regions that are still there, the oldest beyond [`LEFT`].
+fn beyond_bound(regions: Vec<PathBuf>) -> Vec<PathBuf> {
+    let aged = |path: PathBuf| Some((path.symlink_metadata().ok()?.modified().ok()?, path));
+    let mut regions: Vec<(SystemTime, PathBuf)> = regions.into_iter().filter_map(aged).collect();
+    regions.sort_unstable_by(|a, b| b.cmp(a));
+    regions.into_iter().skip(LEFT).map(|(_, path)| path).collect()
 }
 
 /// Says that it has ended.
@@ -111,7 +134,7 @@ impl Drop for Ends {
 }
 
 /// Whether nobody has the process id in a region's name any more.
-fn is_of_the_gone(path: &Path) -> bool {
+pub(super) fn is_of_the_gone(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let pid = name.split('-').next().and_then(|pid| pid.parse::<u32>().ok());
     pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())

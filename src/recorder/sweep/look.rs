@@ -1,9 +1,11 @@
 //! Looking at one region after another, and reporting those whose process is dead.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::Which;
+use super::begin;
 use super::outcome::SweepOutcome;
 use crate::detect::autopsy::{Known, Outcome};
 use crate::detect::outside::Images;
@@ -14,19 +16,29 @@ use crate::recorder::sessions::{self, Run};
 use crate::recorder::state_dir::REGIONS;
 use crate::report::CgroupMemory;
 
-/// How old a file without a region's first word must be to be taken for one that is never finished: making
-/// a region takes milliseconds.
+/// How old a file that is no whole region, and that nobody holds, must be to be taken for one that is never
+/// finished: making a region takes milliseconds.
 const UNFINISHED: Duration = Duration::from_secs(60);
 
+/// The same where nobody has its maker's process id: who makes it in another PID namespace holds it right
+/// after the file is there.
+const UNHELD: Duration = Duration::from_secs(2);
+
 /// The files of regions in a state directory, the oldest names first.
-pub(super) fn regions_in(state: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(state.join(REGIONS)).into_iter().flatten().flatten();
+///
+/// # Errors
+/// Where the folder is there and cannot be read.
+pub(super) fn regions_in(state: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(state.join(REGIONS)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?.flatten(),
+    };
     let paths = entries.map(|entry| entry.path());
     let is_region =
         |path: &PathBuf| path.extension().is_some_and(|extension| extension == "region");
     let mut regions: Vec<_> = paths.filter(is_region).collect();
     regions.sort_unstable();
-    regions
+    Ok(regions)
 }
 
 /// Looks at one region, and reports its process if that is due.
@@ -39,8 +51,8 @@ pub(super) fn sweep(path: &Path, which: &Which, reporting: &Reporting) -> Option
             return Some(SweepOutcome::Unreadable { why: error.to_string() });
         }
     };
-    let identity = match remains.brief() {
-        Ok(Snapshot { identity, .. }) => identity,
+    let identity = match identity(&remains) {
+        Ok(identity) => identity,
         Err(error) => return Some(unreadable(remains, &error)),
     };
     if let Which::Of(program) = which
@@ -49,6 +61,10 @@ pub(super) fn sweep(path: &Path, which: &Which, reporting: &Reporting) -> Option
         return None;
     }
     Some(sweep_region(remains, &identity, reporting))
+}
+
+fn identity(remains: &Remains) -> Result<Identity, ReadError> {
+    remains.brief().map(|Snapshot { identity, .. }| identity)
 }
 
 /// The path of a program, without what the kernel says of a file that was replaced.
@@ -70,6 +86,12 @@ fn sweep_region(remains: Remains, identity: &Identity, reporting: &Reporting) ->
         Err(error) => {
             return SweepOutcome::Unreadable { why: format!("it cannot be locked: {error}") };
         }
+    }
+    // A monitor's child may have taken it over, and said who it is, between the look and the lock.
+    match self::identity(&remains) {
+        Ok(now) if now.pid != identity.pid => return SweepOutcome::Lives { pid: now.pid },
+        Ok(_) => {}
+        Err(error) => return unreadable(remains, &error),
     }
     if identity.has_before_send && reporting.before_send.is_none() {
         return SweepOutcome::WaitsForProgram {
@@ -142,7 +164,8 @@ fn removed(remains: Remains, outcome: SweepOutcome) -> SweepOutcome {
 
 /// A file that cannot be read as a region of this version.
 fn unreadable(remains: Remains, error: &ReadError) -> SweepOutcome {
-    let is_old = remains.age().is_some_and(|age| age >= UNFINISHED);
+    let least = if begin::is_of_the_gone(remains.path()) { UNHELD } else { UNFINISHED };
+    let is_old = !remains.is_alive() && remains.age().is_some_and(|age| age >= least);
     match error {
         ReadError::OtherVersion { found } => SweepOutcome::OtherLayout { found: *found },
         ReadError::NotARegion if !is_old => SweepOutcome::Unfinished,

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
 use super::environment::Environment;
-use crate::supervise::Command;
+use crate::supervise::{Born, Command};
 
 /// Where programs are looked for without `PATH`, as the C library does.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
@@ -25,6 +25,7 @@ pub(super) struct Image {
     /// The same for `/bin/sh`: its second pointer is the script's.
     shell_argv: Vec<*const c_char>,
     environment: Environment,
+    born: Option<Born>,
 }
 
 impl Image {
@@ -44,7 +45,14 @@ impl Image {
         let ends = arguments.chain([ptr::null()]);
         let argv = [words[0].as_ptr()].into_iter().chain(ends.clone()).collect();
         let shell_argv = [SHELL.as_ptr(), ptr::null()].into_iter().chain(ends).collect();
-        Ok(Image { candidates, _words: words, argv, shell_argv, environment })
+        Ok(Image {
+            candidates,
+            _words: words,
+            argv,
+            shell_argv,
+            environment,
+            born: command.born.clone(),
+        })
     }
 
     /// Whether one of the files is there: then a program that is not found lacks its interpreter.
@@ -55,9 +63,12 @@ impl Image {
     }
 
     /// Becomes the program; returns the error if it cannot. For a forked child: async-signal-safe,
-    /// allocates nothing.
+    /// allocates nothing, as what it calls promises.
     pub(super) fn execute(&mut self) -> c_int {
         self.environment.name_this_process();
+        if let Some(Born(born)) = &self.born {
+            born(std::process::id());
+        }
         let mut denied = false;
         let mut last = libc::ENOENT;
         for candidate in &self.candidates {
