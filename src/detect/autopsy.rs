@@ -111,7 +111,11 @@ pub(crate) fn examine(snapshot: &Snapshot, known: &Known, images: &mut Images) -
         None => Modules::of_record(recorded),
     };
     let mut laboratory = Laboratory { own: OwnCrates::default(), modules, images };
-    laboratory.learn(snapshot);
+    // Most processes end well, and nothing is to be worked out.
+    let is_reported = |family: &Family<'_>| family.members.iter().any(|panic| panic.reported);
+    if fatal.is_some() || !families.iter().all(is_reported) {
+        laboratory.learn(snapshot);
+    }
     let stack = fatal.map(|fatal| laboratory.stack(fatal));
     let end = end(snapshot, known, &families, fatal, stack.as_ref());
 
@@ -119,7 +123,7 @@ pub(crate) fn examine(snapshot: &Snapshot, known: &Known, images: &mut Images) -
         Findings { crashes: Vec::new(), explained_by: None, outcome: outcome(end, known) };
     for (index, family) in families.iter().enumerate() {
         let is_end = end == End::Panic(index);
-        if family.members.iter().any(|panic| panic.reported) {
+        if is_reported(family) {
             if is_end {
                 findings.explained_by = Some(Uuid::from_bytes(family.first().event_id));
             }

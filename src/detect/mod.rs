@@ -48,13 +48,21 @@ pub use rlimits::ResourceLimits;
 pub(crate) use stack::learn_from_frames;
 pub(crate) use stack::learn_from_install;
 
-/// Sets the handlers of [`fatal`] and [`stop`], once; see there which signals they take.
+/// Sets the handlers of [`fatal`] and [`stop`], once; see there which signals they take. `ledger` is the
+/// region of the monitor above.
 #[cfg(target_os = "linux")]
-pub(crate) fn install_signal_handlers(recording: &std::sync::Arc<crate::record::Recording>) {
-    fatal::install(recording);
+pub(crate) fn install_signal_handlers(
+    recording: &std::sync::Arc<crate::record::Recording>,
+    ledger: Option<std::sync::Arc<crate::record::Region>>,
+) {
+    fatal::install(recording, ledger);
     stop::install(recording);
 }
 
 /// Elsewhere a region does not outlive its process, so that nothing is to be written into it.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn install_signal_handlers(_recording: &std::sync::Arc<crate::record::Recording>) {}
+pub(crate) fn install_signal_handlers(
+    _recording: &std::sync::Arc<crate::record::Recording>,
+    _ledger: Option<std::sync::Arc<crate::record::Region>>,
+) {
+}

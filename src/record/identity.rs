@@ -76,7 +76,7 @@ pub struct MemoryAtStart {
 }
 
 /// When a process started, in clock ticks since boot.
-pub(super) fn start_ticks_of(pid: u32) -> Option<u64> {
+pub(crate) fn start_ticks_of(pid: u32) -> Option<u64> {
     proc::start_ticks(&pid.to_string())
 }
 
@@ -87,7 +87,7 @@ pub(super) fn of_this_machine() -> (Option<String>, Option<u64>, Option<String>)
 
 /// Whether process `pid`, started at `start_ticks` (unknown: whenever), runs. One that has died and
 /// was not waited for yet does not.
-pub(super) fn is_running(pid: u32, start_ticks: Option<u64>) -> bool {
+pub(crate) fn is_running(pid: u32, start_ticks: Option<u64>) -> bool {
     let process = pid.to_string();
     let started = proc::start_ticks(&process);
     let is_it = started.is_some() && (start_ticks.is_none() || started == start_ticks);

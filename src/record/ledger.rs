@@ -32,21 +32,23 @@ pub(crate) enum LedgerKind {
     Panic = 1,
     /// A monitor below this one: the crash as it read it.
     Text = 2,
+    /// The handler of a fatal signal, whose process has a region of its own.
+    Fatal = 3,
 }
 
 /// One entry of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LedgerEntry {
-    /// The id under which the crash is reported.
+    /// The id under which the crash is reported; zeros where its writer cannot know it.
     pub(crate) event_id: [u8; 16],
     pub(crate) kind: LedgerKind,
     /// The process that reports it.
     pub(crate) pid: u32,
     /// The thread that crashed, 0 for unknown.
     pub(crate) thread: u64,
-    /// Hash of `file:line:column`, or of the crash.
+    /// Hash of `file:line:column`, or of the crash; of a fatal signal the wall time in nanoseconds.
     pub(crate) place: u64,
-    /// Hash of the message as it is printed.
+    /// Hash of the message as it is printed; of a fatal signal its number.
     pub(crate) message: u64,
 }
 
@@ -72,7 +74,7 @@ pub(crate) fn hash_place(file: &str, line: u32, column: u32) -> u64 {
     hash(&[file.as_bytes(), &line.to_le_bytes(), &column.to_le_bytes()])
 }
 
-/// Writes an entry.
+/// Writes an entry. Async-signal-safe: it stores atomics.
 pub(crate) fn write(words: &impl Words, section: usize, entry: &LedgerEntry) {
     let number = words.word(head::LEDGER).fetch_add(1, Ordering::Relaxed) + 1;
     let at = place_of(section, number);
@@ -112,6 +114,7 @@ fn entry(words: &impl Words, section: usize, number: u64) -> Option<LedgerEntry>
     let kind = match copy[3] as u32 {
         1 => LedgerKind::Panic,
         2 => LedgerKind::Text,
+        3 => LedgerKind::Fatal,
         _ => return None,
     };
     Some(LedgerEntry {

@@ -99,10 +99,12 @@ impl Memory {
     /// its life lock is held.
     ///
     /// # Errors
-    /// Whatever creating, allocating or mapping says; the file is then gone again.
+    /// Whatever creating, allocating or mapping says; the file is then gone again. A file beyond the
+    /// limit on a file's size is not tried: that would end the process by SIGXFSZ.
     #[cfg(target_os = "linux")]
     pub(crate) fn file(path: &Path, bytes: usize) -> io::Result<Memory> {
         use rustix::fs::{FallocateFlags, Mode, OFlags};
+        is_below_limit(bytes)?;
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = std::fs::File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
@@ -168,10 +170,11 @@ impl Memory {
         true
     }
 
-    /// `bytes` of memory that has a descriptor but no name.
+    /// `bytes` of memory that has a descriptor but no name. The limit on a file's size holds for it, too.
     #[cfg(target_os = "linux")]
     pub(crate) fn memfd(bytes: usize) -> io::Result<Memory> {
         use rustix::fs::MemfdFlags;
+        is_below_limit(bytes)?;
         let file = rustix::fs::memfd_create("lastwords-region", MemfdFlags::CLOEXEC)?;
         rustix::fs::ftruncate(&file, bytes as u64)?;
         Memory::map(file.into(), bytes, None)
@@ -273,6 +276,19 @@ impl Memory {
             read += 8;
         }
         read
+    }
+}
+
+/// Whether this process may make a file of so many bytes (`RLIMIT_FSIZE`, setrlimit(2)).
+#[cfg(target_os = "linux")]
+fn is_below_limit(bytes: usize) -> io::Result<()> {
+    use rustix::process::{Resource, getrlimit};
+    match getrlimit(Resource::Fsize).current {
+        Some(most) if bytes as u64 > most => Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("the limit on a file's size is {most} bytes, of which {bytes} are needed"),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -46,6 +46,7 @@ mod tests;
 pub use breadcrumb::{Breadcrumb, Losses, Position, SpanInfo, ThreadInfo};
 pub use fatal::FatalRecord;
 pub use identity::{Identity, MemoryAtStart};
+pub(crate) use identity::{is_running, start_ticks_of};
 pub use layout::{MAX_RING_BYTES, MIN_RING_BYTES};
 pub use line::{RawLine, breadcrumbs as line_breadcrumbs};
 pub use loaded::LoadedModule;

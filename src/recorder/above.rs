@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::config::{Flags, TABLE};
-use crate::record::{Region, process_generation};
+use crate::record::{Region, is_running, process_generation, start_ticks_of};
 
 /// Names the region that the monitor made for its child.
 pub(crate) const REGION: &str = "LASTWORDS_REGION";
@@ -52,34 +52,23 @@ pub(super) fn is_our_parent() -> bool {
     false
 }
 
-/// The monitor beside this process: its id, and the process generation that it watches.
-static BESIDE: OnceLock<(u32, u32)> = OnceLock::new();
+/// The monitor beside this process: its id, its start time, and the process generation that it watches.
+static BESIDE: OnceLock<(u32, Option<u64>, u32)> = OnceLock::new();
 
 /// A monitor beside this process watches it.
 pub(super) fn set_beside(monitor: u32) {
-    let _ = BESIDE.set((monitor, process_generation()));
+    let _ = BESIDE.set((monitor, start_ticks_of(monitor), process_generation()));
 }
 
 /// The monitor beside this process, if it lives. It does not watch forked children.
 pub(super) fn beside() -> Option<u32> {
-    let (monitor, generation) = *BESIDE.get()?;
-    (generation == process_generation() && is_process(monitor)).then_some(monitor)
+    let (monitor, started, generation) = *BESIDE.get()?;
+    (generation == process_generation() && is_running(monitor, started)).then_some(monitor)
 }
 
 /// Whether a monitor watches this process, as its parent or beside it.
 pub(super) fn is_watched() -> bool {
     is_our_parent() || beside().is_some()
-}
-
-#[cfg(unix)]
-fn is_process(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
-}
-
-#[cfg(not(unix))]
-fn is_process(_pid: u32) -> bool {
-    false
 }
 
 impl Above {

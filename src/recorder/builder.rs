@@ -284,7 +284,7 @@ fn start(
         let plan = Plan { place, ring_bytes: settings.ring_size, identity: identity.clone() };
         let recording = Arc::new(Recording::new(region, plan));
         detach_in_forked_children(&recording);
-        install_signal_handlers(&recording);
+        install_signal_handlers(&recording, ledger.clone());
         (recording, spool, drained)
     });
     warn_of_mended(&settings);

@@ -167,6 +167,12 @@ impl Run {
         self
     }
 
+    /// Runs another file in its place: a link to it, a copy.
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Run {
+        self.program = program.into();
+        self
+    }
+
     pub fn home(&self) -> PathBuf {
         self.directory.path().join("home")
     }
@@ -203,8 +209,15 @@ impl Run {
 
     /// Starts it with all three streams piped.
     pub fn start(self) -> Running {
+        self.start_as(|_| {})
+    }
+
+    /// The same, with a command that `change` has changed: another first argument, things to do between
+    /// fork and exec.
+    pub fn start_as(self, change: impl FnOnce(&mut Command)) -> Running {
         let mut command = self.command();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        change(&mut command);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = Stream::read(child.stdout.take().expect("piped"));
         let stderr = Stream::read(child.stderr.take().expect("piped"));
@@ -271,6 +284,27 @@ impl Running {
     /// The process that was started.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it has printed on standard output so far.
+    pub fn output(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// Gives it a line on standard input.
+    pub fn write_line(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("its input is open");
+        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("it reads");
+    }
+
+    /// Waits until nobody holds its standard error any more.
+    pub fn wait_for_end_of_error(&mut self) {
+        self.wait_until(|running| running.stderr.reader.is_finished());
+    }
+
+    /// Waits for its end, as its parent does, and takes nothing of what it left.
+    pub fn wait_for_end(&mut self) {
+        self.wait_until(Running::has_ended);
     }
 
     /// Sends it a signal.
@@ -412,6 +446,11 @@ impl fmt::Debug for Outcome {
 }
 
 impl Outcome {
+    /// The directory it ran in, which is gone with this.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     pub fn home(&self) -> PathBuf {
         self.directory.path().join("home")
     }
@@ -608,7 +647,6 @@ pub fn can_mount() -> bool {
 
 /// Says that a test is skipped, past the harness's capture.
 pub fn skipped(why: &str) {
-    use std::io::Write;
     let name = thread::current().name().unwrap_or("a test").to_owned();
     let _ = writeln!(std::io::stderr(), "skipped: {name}: {why}");
 }

@@ -40,7 +40,7 @@ fn sweep_and_kill(state: &Path, seed: u64) {
         let mut sweepers: Vec<_> = (0..SWEEPERS).map(|_| spawn(state)).collect();
         for (number, sweeper) in sweepers.iter_mut().enumerate() {
             let random = mixed(seed + round * SWEEPERS + number as u64);
-            if random % 2 == 0 {
+            if random.is_multiple_of(2) {
                 thread::sleep(Duration::from_micros(random >> 8 & 0xFFFF));
                 sweeper.kill().expect("it is ours");
             }

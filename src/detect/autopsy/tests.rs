@@ -102,6 +102,7 @@ fn line(thread: u64, seconds: u64) -> Breadcrumb {
         file: None,
         line: None,
         cut: false,
+        position: crate::record::Position::Nowhere,
     }
 }
 

@@ -4,7 +4,9 @@
 use std::ffi::c_void;
 
 use super::{Installed, Signal, maps, registers, stack};
-use crate::record::{FatalArea, FatalFacts, Machine, panic_clocks, panicking_thread};
+use crate::record::{
+    FatalArea, FatalFacts, LedgerEntry, LedgerKind, Machine, Region, panic_clocks, panicking_thread,
+};
 
 /// How often a thread looks whether another one's record is complete, and how long it sleeps
 /// between two looks: 200 ms in all.
@@ -36,6 +38,7 @@ pub(super) unsafe fn record<'a>(
         wait_for_other(area, thread);
         return None;
     }
+    note_above(installed, region, signal.number, thread);
     // SAFETY: the caller's.
     let registers = unsafe { registers::interrupted(signal.context) };
     // SAFETY: the caller's.
@@ -46,6 +49,24 @@ pub(super) unsafe fn record<'a>(
     maps::copy(area);
     area.complete();
     Some(area)
+}
+
+/// Tells the monitor above, which may read what the runtime prints of this, that the death is reported
+/// from this process's own region. Where that is the monitor's region, it knows.
+#[inline(never)]
+fn note_above(installed: &Installed, region: &Region, signal: i32, thread: u64) {
+    let Some(ledger) = installed.ledger.as_ref().filter(|it| it.path() != region.path()) else {
+        return;
+    };
+    ledger.note_in_ledger(&LedgerEntry {
+        // It is in the identity, which a handler cannot read.
+        event_id: [0; 16],
+        kind: LedgerKind::Fatal,
+        pid: std::process::id(),
+        thread,
+        place: panic_clocks().1.cast_unsigned(),
+        message: signal.unsigned_abs().into(),
+    });
 }
 
 /// Whether this handler's stack suffices. Where the program's own handler aborts on an alternate stack

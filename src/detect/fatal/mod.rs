@@ -33,7 +33,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use super::disposition::{self, Disposition, KeptErrno};
-use crate::record::Recording;
+use crate::record::{Recording, Region};
 
 /// Signals of a fault, an abort or a limit.
 const SIGNALS: [c_int; 9] = [
@@ -55,6 +55,9 @@ const OF_INIT: usize = 5;
 /// What the handler needs to know; written before the first handler is set.
 struct Installed {
     recording: Arc<Recording>,
+    /// The region of the monitor above, whose ledger is told of a death that is reported from a region of
+    /// this process's own.
+    ledger: Option<Arc<Region>>,
     /// What was set for each of [`SIGNALS`] before.
     earlier: [Earlier; SIGNALS.len()],
     /// Whether this process was PID 1 of its PID namespace.
@@ -77,8 +80,9 @@ impl Installed {
     }
 }
 
-/// Sets the handlers, but for signals that are ignored. They write to the region of `recording`.
-pub(super) fn install(recording: &Arc<Recording>) {
+/// Sets the handlers, but for signals that are ignored. They write to the region of `recording`, and tell
+/// the monitor whose `ledger` that is.
+pub(super) fn install(recording: &Arc<Recording>, ledger: Option<Arc<Region>>) {
     let ignored = Disposition { handler: libc::SIG_IGN, flags: 0, mask: 0 };
     let earlier = |signal| Earlier {
         disposition: disposition::current(signal).unwrap_or(ignored),
@@ -86,7 +90,7 @@ pub(super) fn install(recording: &Arc<Recording>) {
     };
     let is_init = std::process::id() == 1;
     let recording = Arc::clone(recording);
-    let installed = Installed { recording, earlier: SIGNALS.map(earlier), is_init };
+    let installed = Installed { recording, ledger, earlier: SIGNALS.map(earlier), is_init };
     if INSTALLED.set(installed).is_err() {
         return;
     }

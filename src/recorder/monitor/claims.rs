@@ -1,16 +1,19 @@
 //! Which crashes in the child's output are reported by somebody else: by the panic hook of a process
-//! below, or by a monitor below.
+//! below, from the region that a process below has of its own, or by a monitor below.
 //!
-//! **Guarantee:** a process below that writes its entry in the ledger before it prints anything has
-//! its print dropped, so that one panic is one event. **Lost:** nothing is dropped on likeness
-//! alone: a panic that was printed twice, with one entry, is reported once by each.
+//! **Guarantee:** a process below that writes its entry in the ledger has its print dropped, or the
+//! report of it withdrawn, so that one death is one event. **Lost:** nothing is dropped on likeness
+//! alone: a panic that was printed twice, with one entry, is reported once by each. Where the runtime
+//! names no thread (an exhausted heap), the entry of a process that died within [`AT_ONCE`] of the print
+//! is taken for the one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sentry::types::Uuid;
 
-use crate::detect::{Crash, Exception};
-use crate::record::{LedgerEntry, LedgerKind, Region, hash, hash_message, hash_place};
+use crate::detect::{Crash, Exception, Runtime};
+use crate::record::{LedgerEntry, LedgerKind, Region, hash, hash_message, hash_place, system_time};
 
 /// The entries of the monitor's own ledger that no print was matched with yet.
 #[derive(Debug, Default)]
@@ -24,6 +27,9 @@ pub(super) struct Claims {
 
 /// Most entries kept: as many as a ledger has.
 const MOST: usize = 64;
+
+/// How far the print of a fatal error and the signal that it is about lie apart at most.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 impl Claims {
     /// Reads what is new in the ledger.
@@ -49,6 +55,8 @@ impl Claims {
             taken.map(|entry| entry.event_id)
         });
         let panics: Vec<_> = panics.collect();
+        let fatal = self.take_first(|entry| is_fatal(entry, crash));
+        let text = text.or(fatal);
         let first = text.map(|entry| entry.event_id).or(panics.into_iter().flatten().next());
         first.map(Uuid::from_bytes)
     }
@@ -84,6 +92,20 @@ fn is_panic(entry: &LedgerEntry, crash: &Crash, exception: &Exception) -> bool {
     }
 }
 
+/// Whether an entry of a signal handler is about `crash`: an error of the Rust runtime's, after which it
+/// aborts, or the fault that it prints of.
+fn is_fatal(entry: &LedgerEntry, crash: &Crash) -> bool {
+    let is_panic = crash.exceptions.iter().any(|exception| exception.location.is_some());
+    if entry.kind != LedgerKind::Fatal || crash.runtime != Runtime::Rust || is_panic {
+        return false;
+    }
+    let died = system_time(entry.place.cast_signed());
+    let (before, after) = (died.duration_since(crash.time), crash.time.duration_since(died));
+    let apart = before.or(after).unwrap_or_default();
+    let thread = crash.thread.as_ref().and_then(|thread| thread.id);
+    thread.is_none_or(|thread| thread == entry.thread) && apart <= AT_ONCE
+}
+
 /// What two monitors that read the same text say of it.
 fn hash_crash(crash: &Crash) -> u64 {
     let mut parts: Vec<&[u8]> = Vec::new();
@@ -115,5 +137,45 @@ impl Upward {
             place: hash_crash(crash),
             message: 0,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::stderr::Scanner;
+
+    /// What the scanner makes of a text.
+    fn scanned(text: &str) -> Crash {
+        let (mut scanner, mut found) = (Scanner::new(), Vec::new());
+        let now = std::time::SystemTime::now();
+        scanner.feed(text.as_bytes(), now, &mut |one| found.push(one.crash));
+        let ending = Some(crate::detect::Ending::Signal(6));
+        scanner.finish(ending, &mut |one| found.push(one.crash));
+        found.pop().expect("a crash")
+    }
+
+    fn claims(thread: u64, age: Duration) -> Claims {
+        let died = crate::record::wall_millis() as u64 * 1_000_000 - age.as_nanos() as u64;
+        let (event_id, kind) = ([0; 16], LedgerKind::Fatal);
+        let open = vec![LedgerEntry { event_id, kind, pid: 7, thread, place: died, message: 6 }];
+        Claims { open, ..Claims::default() }
+    }
+
+    const OVERFLOW: &str = "\nthread 'main' (42) has overflowed its stack\n\
+        fatal runtime error: stack overflow, aborting\n";
+    const MEMORY: &str = "memory allocation of 64 bytes failed\n";
+    const PANIC: &str = "\nthread 'main' (42) panicked at src/main.rs:1:2:\nno\n";
+
+    #[test]
+    fn a_signal_below_claims_what_the_runtime_printed_of_it_once() {
+        let (overflow, memory) = (scanned(OVERFLOW), scanned(MEMORY));
+        let mut of_thread = claims(42, Duration::ZERO);
+        assert!(of_thread.take(&overflow).is_some() && of_thread.take(&overflow).is_none());
+        assert!(claims(42, Duration::ZERO).take(&memory).is_some(), "no thread is named");
+        assert!(claims(41, Duration::ZERO).take(&overflow).is_none(), "another thread");
+        assert!(claims(42, AT_ONCE * 2).take(&overflow).is_none(), "an earlier death");
+        assert!(claims(42, AT_ONCE * 2).take(&memory).is_none(), "an earlier death");
+        assert!(claims(42, Duration::ZERO).take(&scanned(PANIC)).is_none(), "a panic");
     }
 }

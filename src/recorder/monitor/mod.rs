@@ -19,7 +19,7 @@ mod reports;
 mod tail;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -218,8 +218,10 @@ impl Monitor {
 
     /// What the child finds in its environment.
     fn variables(&self) -> Vec<(OsString, OsString)> {
-        let Some(path) = self.region.path() else { return Vec::new() };
         let pid = std::process::id().to_string();
+        // Without a region, too: a program that watches itself is to know that it is watched. And it is
+        // not to find one of a monitor further up in its place.
+        let path = self.region.path().unwrap_or(Path::new(""));
         let mut variables =
             vec![(above::REGION.into(), path.into()), (above::MONITOR.into(), pid.into())];
         if let Some(path) = &self.tags_file {

@@ -1,7 +1,8 @@
 //! A sweep at the start of a process, beside everything else.
 //!
 //! **Guarantee:** the start waits for it only where deaths pile up: a program that dies faster than a
-//! death can be reported would otherwise never tell of one. The end of the process waits for it, for a
+//! death can be reported would otherwise never tell of one; and where this process was another program
+//! before, or this one: once it is dead nobody can tell that from a kill. The end of the process waits for it, for a
 //! bounded time. **Lost:** nothing: what a sweep does not come to is left to the next.
 
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Which;
-use super::look::{regions_in, sweep};
+use super::look::{is_replaced, regions_in, sweep};
 use crate::deliver::{Spool, SpoolError};
 use crate::recorder::delivery::Delivery;
 use crate::recorder::post_mortem::Reporting;
@@ -86,6 +87,14 @@ pub(in crate::recorder) fn begin(
     // What cannot be read here the command says.
     let mut regions = regions_in(state).ok()?;
     regions.retain(|path| Some(path.as_path()) != own);
+    let was_this =
+        |path: &PathBuf| pid_in_name(path) == Some(std::process::id()) && is_replaced(path);
+    let (before, regions): (Vec<_>, Vec<_>) = regions.into_iter().partition(was_this);
+    if !before.is_empty()
+        && let Ok(reporting) = means.clone().reporting(state)
+    {
+        before.iter().for_each(|path| drop(sweep(path, &Which::All, &reporting)));
+    }
     if regions.is_empty() {
         return None;
     }
@@ -133,9 +142,13 @@ impl Drop for Ends {
     }
 }
 
+/// The process id in a region's name.
+fn pid_in_name(path: &Path) -> Option<u32> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.split('-').next()?.parse().ok()
+}
+
 /// Whether nobody has the process id in a region's name any more.
 pub(super) fn is_of_the_gone(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let pid = name.split('-').next().and_then(|pid| pid.parse::<u32>().ok());
-    pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+    pid_in_name(path).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
 }

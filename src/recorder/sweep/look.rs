@@ -67,6 +67,13 @@ fn identity(remains: &Remains) -> Result<Identity, ReadError> {
     remains.brief().map(|Snapshot { identity, .. }| identity)
 }
 
+/// Whether the process of a region lives, but as another program, or as the same one once more.
+pub(super) fn is_replaced(path: &Path) -> bool {
+    let Ok(remains) = Remains::open(path) else { return false };
+    let snapshot = remains.brief();
+    snapshot.is_ok_and(|snapshot| remains.fate(&snapshot.identity) == Fate::Replaced)
+}
+
 /// The path of a program, without what the kernel says of a file that was replaced.
 fn plain(executable: &str) -> &str {
     executable.strip_suffix(" (deleted)").unwrap_or(executable)

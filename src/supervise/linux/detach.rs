@@ -49,7 +49,7 @@ pub(super) fn let_go_of_all(keep: &[RawFd]) {
 /// Leaves the directory, and limits meant for the program.
 fn leave() {
     let _ = rustix::process::chdir("/");
-    for resource in [Resource::As, Resource::Data, Resource::Cpu] {
+    for resource in [Resource::As, Resource::Data, Resource::Cpu, Resource::Fsize] {
         let limit = getrlimit(resource);
         let _ = setrlimit(resource, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }

@@ -23,6 +23,7 @@ use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
 use super::detach::let_go_of_all;
 use super::signals;
 use crate::detect::Ending;
+use crate::record::{is_running, start_ticks_of};
 
 /// How often it is looked whether the program still runs, where no pidfd tells.
 const LOOK: Duration = Duration::from_millis(100);
@@ -33,6 +34,8 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// The program, as the process beside it sees it.
 pub(crate) struct Watched {
     pid: Pid,
+    /// When it started, by which its number is told from another's.
+    started: Option<u64>,
     pidfd: Option<OwnedFd>,
     /// The end of the pipe whose other end only the program holds; `None` once that is closed.
     tether: Option<OwnedFd>,
@@ -55,6 +58,7 @@ pub(crate) enum Happened {
 /// Where the system gives no process or no pipe; then nothing was started.
 pub(crate) fn detach(watch: impl FnOnce(Watched)) -> io::Result<u32> {
     let pid = getpid();
+    let started = start_ticks_of(std::process::id());
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok();
     let (tether, held) = pipe_with(PipeFlags::CLOEXEC)?;
     let (said, say) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -67,7 +71,7 @@ pub(crate) fn detach(watch: impl FnOnce(Watched)) -> io::Result<u32> {
         -1 => return Err(io::Error::last_os_error()),
         0 => {
             drop((held, said));
-            in_between(Watched { pid, pidfd, tether: Some(tether) }, &say, watch)
+            in_between(Watched { pid, started, pidfd, tether: Some(tether) }, &say, watch)
         }
         // SAFETY: the child is ours, and nobody else waits for it. No signal interrupts this.
         between => unsafe {
@@ -81,6 +85,8 @@ pub(crate) fn detach(watch: impl FnOnce(Watched)) -> io::Result<u32> {
     if read != Ok(bytes.len()) || monitor <= 0 {
         return Err(io::Error::from_raw_os_error(monitor.checked_neg().unwrap_or(libc::EAGAIN)));
     }
+    // It closes its end with all else that it lets go of: from here on it holds nothing of the program's.
+    let _ = rustix::io::retry_on_intr(|| rustix::io::read(&said, &mut bytes));
     // Until this process ends or executes another program.
     let _ = held.into_raw_fd();
     Ok(monitor.cast_unsigned())
@@ -157,9 +163,16 @@ impl Watched {
         let mut happened = polled.iter().map(|fd| !fd.revents().is_empty());
         let ended = match self.pidfd {
             Some(_) => happened.next().unwrap_or(false),
-            None => rustix::process::test_kill_process(self.pid) == Err(Errno::SRCH),
+            None => self.is_gone(),
         };
         (ended, self.tether.is_some() && happened.next().unwrap_or(false))
+    }
+
+    /// Whether the program has ended, waited for or not, as it is to be seen without a pidfd.
+    fn is_gone(&self) -> bool {
+        let can_see = || start_ticks_of(std::process::id()).is_some();
+        rustix::process::test_kill_process(self.pid) == Err(Errno::SRCH)
+            || !is_running(self.pid(), self.started) && can_see()
     }
 
     /// How the program ended, where the kernel says so.
@@ -246,9 +259,12 @@ mod tests {
             std::process::Command::new("sh").args(["-c", "kill -9 $$"]).spawn().unwrap();
         let pid = Pid::from_child(&child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
-        let mut watched = Watched { pid, pidfd: Some(pidfd), tether: None };
-        let happened = watched.wait(Duration::from_secs(30));
-        assert_eq!(happened, Happened::Ended(Some(Ending::Signal(libc::SIGKILL))));
+        // Where the kernel has no pidfds, it is looked for.
+        for pidfd in [Some(pidfd), None] {
+            let mut watched = Watched { pid, started: None, pidfd, tether: None };
+            let happened = watched.wait(Duration::from_secs(30));
+            assert_eq!(happened, Happened::Ended(Some(Ending::Signal(libc::SIGKILL))));
+        }
         child.wait().unwrap();
         assert_eq!(zombies_status(pid), None);
     }

@@ -1,13 +1,18 @@
 //! A program that does what its arguments say, for tests of a wrapper around it.
 
+#[path = "../signals.rs"]
+mod signals;
+
 use std::io::Write;
-use std::mem::{MaybeUninit, zeroed};
+use std::mem::zeroed;
+
+use signals::say;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["signals"] => signals(),
+        ["signals"] => signals::signals(),
         ["flood", bytes] => flood(bytes.parse().expect("a number")),
         ["write-until-error"] => write_until_error(),
         ["terminal"] => terminal(),
@@ -24,42 +29,6 @@ fn main() {
         ),
         _ => panic!("not known: {words:?}"),
     }
-}
-
-/// Says `ready`, then every signal it gets, its value with those that have one, until its input
-/// ends.
-fn signals() {
-    // SAFETY: the sets are filled in before they are used; all pointers are to local values.
-    unsafe {
-        let mut all = MaybeUninit::uninit();
-        libc::sigfillset(all.as_mut_ptr());
-        libc::sigprocmask(libc::SIG_SETMASK, all.as_ptr(), std::ptr::null_mut());
-        say("ready");
-        loop {
-            let mut info: libc::siginfo_t = zeroed();
-            let time = libc::timespec { tv_sec: 0, tv_nsec: 20_000_000 };
-            let signal = libc::sigtimedwait(all.as_ptr(), &mut info, &time);
-            if signal > 0 && info.si_code == libc::SI_QUEUE {
-                say(&format!("signal {signal} with {}", info.si_value().sival_ptr as usize));
-            } else if signal > 0 {
-                say(&format!("signal {signal}"));
-            }
-            let mut input = libc::pollfd { fd: 0, events: libc::POLLIN, revents: 0 };
-            let mut byte = 0u8;
-            if signal < 0
-                && libc::poll(&mut input, 1, 0) == 1
-                && libc::read(0, (&raw mut byte).cast(), 1) == 0
-            {
-                return;
-            }
-        }
-    }
-}
-
-fn say(line: &str) {
-    let mut stdout = std::io::stdout();
-    let _ = writeln!(stdout, "{line}");
-    let _ = stdout.flush();
 }
 
 /// Writes bytes of all values to standard error, in pieces of all sizes.
