@@ -170,13 +170,25 @@ impl Builder {
         self
     }
 
-    /// How the program is to be watched.
+    /// How the program is to be watched, so that a death which no hook sees is reported at once. Then
+    /// [`install`](Builder::install) has to be called before any thread is started, at the beginning of a
+    /// synchronous `main`:
+    ///
+    /// * [`Wrap`](SuperviseMode::Wrap): the program is started once more as a child of this process, and
+    ///   `install` returns there; this process watches it and ends as it ends. Its standard error goes
+    ///   through a pipe, or a terminal of its own, whose end is attached to reports.
+    /// * [`Monitor`](SuperviseMode::Monitor): this process goes on as it is, and a small one beside it waits
+    ///   for its end.
+    ///
+    /// `LASTWORDS_SUPERVISE` has the last word over the mode. Unlike [`supervise`](crate::supervise) the
+    /// monitor knows every setting made here, and asks [`before_send`](Builder::before_send).
     pub fn supervise(mut self, mode: SuperviseMode) -> Builder {
         self.code.supervise = Some(mode);
         self
     }
 
-    /// Whether sessions are sent, for crash-free rates.
+    /// Whether sessions are sent, for crash-free rates: by who watches the program, once for each run,
+    /// with its [release](Builder::release). A program that nobody watches sends none.
     pub fn sessions(mut self, send: bool) -> Builder {
         self.code.sessions = Some(send);
         self
@@ -194,8 +206,9 @@ impl Builder {
     ///
     /// Of a panic it is called on a thread of lastwords' own while the thread that panicked waits, so it
     /// should be quick; of what the program captured, on the thread that captures; at the end of the
-    /// process, on the one that exits. If it panics, the report stays on this machine. Reports that only a monitor can make, of
-    /// deaths that run no hook, do not pass through it.
+    /// process, on the one that exits. If it panics, the report stays on this machine. Of a death that runs
+    /// no hook it is called in the process that watches ([`supervise`](Builder::supervise)), or in the next
+    /// start of the program, which reports it; only `lastwords run` does not know it.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), lastwords::InstallError> {

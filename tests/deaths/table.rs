@@ -36,9 +36,10 @@ const HEAD: &str = "\
 
 const NOTES: &str = "
 Each cell: events, whether the lines are there up to the last, whether the innermost frame of the
-program's own is the function it died in. `–` is none: no line was logged; no stack was to be had, because the program ran no
-code of its own or printed nothing. ¹ The panic is raised before anything is installed, and only its text, which nobody reads here, tells of it. ² Nobody sees
-the status, and `_exit` looks like a kill.
+program's own is the function it died in. `–` is none: no line was logged; or no stack was to be had,
+because the program ran no code of its own, or printed none. ¹ The panic is raised before anything is
+installed, and only its text, which nobody reads here, tells of it. ² Nobody sees the status, and `_exit`
+looks like a kill.
 ";
 
 fn row(at: usize, way: &Way, cells: &BTreeMap<(usize, Setting), Cell>) -> String {
