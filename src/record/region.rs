@@ -156,6 +156,11 @@ impl Region {
         self.memory.word(head::CHILD).store(pid.into(), Ordering::Release);
     }
 
+    /// The process that a monitor made it for; 0 for none, or none yet.
+    pub(crate) fn child(&self) -> u64 {
+        self.memory.word(head::CHILD).load(Ordering::Acquire)
+    }
+
     /// The descriptor of its file, if it has one.
     pub(crate) fn descriptor(&self) -> Option<i32> {
         self.memory.descriptor()

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::config::{Flags, TABLE};
-use crate::record::{Region, is_running, process_generation, start_ticks_of};
+use crate::record::{END_CLEAN, Region, is_running, process_generation, start_ticks_of};
 
 /// Names the region that the monitor made for its child.
 pub(crate) const REGION: &str = "LASTWORDS_REGION";
@@ -31,6 +31,18 @@ pub(super) fn find() -> Option<Above> {
     let path = ledger.path().filter(|_| is_our_parent());
     let own = path.and_then(|path| Region::open(path).ok()).filter(Region::take_over);
     Some(Above { ledger, own })
+}
+
+/// Takes leave of a monitor that was killed before this process got to record in its region: from here on
+/// this process makes one of its own, and a sweep must not take the old one for that of a second death.
+pub(super) fn leave_dead_monitor() {
+    // The monitor has been this process's parent, so that it is dead if it is that no more.
+    if let Some(region) = ledger().filter(|_| !is_our_parent())
+        && region.child() == u64::from(std::process::id())
+        && region.owner() == 0
+    {
+        region.mark_end(END_CLEAN);
+    }
 }
 
 /// The region of the monitor above, for its ledger alone.

@@ -90,6 +90,7 @@ pub(super) fn begin(settings: &Settings, before_send: Option<&BeforeSend>) -> Su
         wrap::take_name();
         return Supervision::ByParent;
     }
+    above::leave_dead_monitor();
     if let Some(monitor) = above::beside() {
         return Supervision::Beside { monitor };
     }

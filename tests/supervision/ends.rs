@@ -76,7 +76,6 @@ fn a_core_is_the_programs_alone() {
     }
 }
 
-/// Only the status of who dumped says so: of the wrap's, that is not the first process.
 #[test]
 fn output_is_the_same_to_the_byte() {
     let script = "shift; \"$@\" 2>err >out; cmp out \"$OUT\" && cmp err \"$OUT\" && echo same";

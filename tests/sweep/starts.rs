@@ -1,12 +1,13 @@
 //! Who sweeps when it starts: the same program its own, `lastwords run` all, another program none.
 
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 use serde_json::json;
 
-use super::corpse::{Corpse, Grave, LASTWORDS, NOBODY, marked, wait_for_mark};
+use super::corpse::{Corpse, Grave, LASTWORDS, NOBODY, marked, wait_for_mark, word};
 use crate::common::{Event, Profile, events_in, regions_in};
 
 /// Runs the program, or a copy of it, to a clean end over a state directory.
@@ -138,5 +139,28 @@ fn more_than_start_between_two_sweeps_are_kept_until_they_are_reported() {
     start(&Profile::Dev.program("marked"), &grave, &[]);
     grave.sweep();
     assert_eq!(grave.events().len(), 40);
+    grave.is_empty();
+}
+
+#[test]
+fn a_monitor_that_was_killed_before_its_child_recorded_leaves_no_second_death() {
+    let program = Profile::Dev.program("marked");
+    let grave = Grave::new();
+    let region = grave.state().join(format!("regions/{NOBODY}-{:032x}.region", 1));
+    let mut command = Command::new("sh");
+    let script = "read go; exec \"$0\" hook \"$1\" quiet";
+    command.args(["-c", script]).arg(&program).arg(grave.state().with_file_name("marks"));
+    // The parent that made the region is PID 1 here: this test is not.
+    command.env("LASTWORDS_REGION", &region).env("LASTWORDS_MONITOR", "1");
+    command.env("LASTWORDS_STATE_DIR", grave.state()).stdin(Stdio::piped());
+    let mut child = command.spawn().expect("sh can be run");
+    let orphan = Corpse::numbered(1).with("pid", json!(0));
+    let orphan = orphan.set_word(word::CHILD, child.id().into());
+    std::fs::write(&region, orphan.bytes()).expect("a file");
+    child.stdin.take().expect("piped").write_all(b"go\n").expect("it reads");
+    assert!(child.wait().expect("a child").success());
+    let told = grave.sweep();
+    assert!(told.iter().all(|one| one["outcome"] == "ended-well"), "{told:?}");
+    assert_eq!(grave.events().len(), 0);
     grave.is_empty();
 }
