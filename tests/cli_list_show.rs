@@ -200,6 +200,7 @@ fn scene(crash: SystemTime) -> Scene {
             executable_sha256: None,
             cgroup: None,
             ending: None,
+            found: None,
         },
         durable: false,
         ambient: Ambient::default(),

@@ -55,7 +55,12 @@ fn refuses(arguments: &[&str]) -> String {
 
 #[track_caller]
 fn why(output: &Output) -> String {
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{output:?}");
+    why_with(1, output)
+}
+
+#[track_caller]
+fn why_with(code: i32, output: &Output) -> String {
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(code), 0), "{output:?}");
     String::from_utf8(output.stderr.clone()).expect("text")
 }
 
@@ -153,7 +158,7 @@ fn a_stopped_process_and_one_that_holds_its_locks_can_be_read() {
 #[test]
 fn what_cannot_be_peeked_at_is_refused_with_the_reason() {
     for given in ["x", "-1", "0", "1.5", "4294967296", ""] {
-        let said = refuses(&["--", given]);
+        let said = why_with(2, &peek(&["--", given]));
         assert!(said.contains(&format!("'{given}' is no process id")), "{said}");
     }
     let said = refuses(&["4194304"]);

@@ -7,6 +7,7 @@ use lastwords::supervise::{Ended, StartError, exit_like};
 
 use super::error::{Error, sentence};
 use super::output::Output;
+use super::peek::Refusal;
 use super::text::escape;
 
 /// The command did what was asked. An empty spool is no failure, and neither is a reader that
@@ -33,7 +34,7 @@ pub fn conclude(outcome: Result<u8, Error>, out: Output) -> ExitCode {
     drop(out);
     say(&sentence(&error));
     match error {
-        Error::Input { .. } => USAGE.into(),
+        Error::Input { .. } | Error::Peek(Refusal::NotAPid { .. }) => USAGE.into(),
         _ => FAILED.into(),
     }
 }

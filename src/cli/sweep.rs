@@ -86,8 +86,10 @@ fn tell(one: &Swept, as_json: bool, out: &mut Output) -> Result<(), Error> {
         return Ok(out.json_line(&json::one_line(&line.to_string()))?);
     }
     let name = one.path.file_name().unwrap_or_default().to_string_lossy();
-    // The process, and enough of the id to tell regions apart.
-    let short: String = name.chars().take(name.find('-').unwrap_or(0) + 9).collect();
+    // The process, and enough of the id to tell regions apart. The name begins with who made it.
+    let (maker, id) = name.split_once('-').unwrap_or((&name, ""));
+    let pid = one.pid.map_or(maker.to_owned(), |pid| pid.to_string());
+    let short = format!("{pid}-{}", id.chars().take(8).collect::<String>());
     let role = match &one.outcome {
         SweepOutcome::Reported { .. } => Role::Strong,
         outcome if outcome.is_failure() => Role::Error,

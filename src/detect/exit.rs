@@ -123,7 +123,7 @@ pub fn unwatched_death(event_id: Uuid, time: SystemTime, oom: Option<OomCounters
 }
 
 /// What is said of an end that nobody saw.
-const UNWATCHED: &str = "killed, or ended by _exit: nobody watched it";
+const UNWATCHED: &str = "killed, or ended by _exit or as another program: nobody watched it";
 
 fn out_of_memory(counters: &OomCounters) -> Exception {
     let mut value = "killed by the kernel's OOM killer".to_owned();

@@ -180,6 +180,9 @@ fn scene(remains: &Remains, snapshot: Snapshot, found: Found, known: &Known) -> 
     let started = u64::try_from(identity.started_millis).ok();
     let ending = known.ending.or_else(|| signal_of(&crash)).filter(|_| found.is_end);
     let most = identity.breadcrumbs.min(MOST_BREADCRUMBS);
+    // A signal that was written down and a panic have times of their own.
+    let is_silent = found.is_end && found.panics.is_empty() && snapshot.fatal.is_none();
+    let found = (is_silent && known.time.is_none()).then(SystemTime::now);
     Scene {
         crash,
         breadcrumbs: snapshot.breadcrumbs,
@@ -195,6 +198,7 @@ fn scene(remains: &Remains, snapshot: Snapshot, found: Found, known: &Known) -> 
             server_name: identity.server_name,
             usage: Usage::default(),
             ending,
+            found,
             executable_sha256: None,
             cgroup: None,
         },

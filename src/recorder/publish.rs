@@ -316,6 +316,7 @@ impl Publisher {
                 server_name: server_name.or_else(|| self.identity.server_name.clone()),
                 usage,
                 ending: None,
+                found: None,
                 executable_sha256: self.checksum.get(),
                 cgroup: None,
             },

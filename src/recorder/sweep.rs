@@ -59,14 +59,15 @@ pub fn run(state: &Path, settings: &Settings) -> Result<Vec<Swept>, SpoolError> 
     let swept = match look::regions_in(state) {
         Ok(regions) => {
             let swept = regions.into_iter().filter_map(|path| {
+                let pid = look::pid_in(&path);
                 let outcome = look::sweep(&path, &Which::All, &reporting)?;
-                Some(Swept { path, outcome })
+                Some(Swept { path, pid, outcome })
             });
             swept.collect()
         }
         Err(error) => {
             let outcome = SweepOutcome::Unreadable { why: error.to_string() };
-            vec![Swept { path: state.join(REGIONS), outcome }]
+            vec![Swept { path: state.join(REGIONS), pid: None, outcome }]
         }
     };
     delivery.finish();

@@ -22,6 +22,9 @@ pub const PROCESS: &str = "process";
 /// Key of the context about lastwords itself.
 pub const LASTWORDS: &str = "lastwords";
 
+/// How long after its start the last sign of life of a process came that nobody saw die.
+const LAST_SIGN: &str = "last_sign_seconds";
+
 /// The machine that reports, which is the machine that saw the crash.
 #[derive(Debug, Clone, Default)]
 pub struct Machine {
@@ -193,7 +196,9 @@ fn process(scene: &Scene) -> BTreeMap<String, Value> {
     let mut map = BTreeMap::new();
     map.insert("pid".to_owned(), Value::from(process.pid));
     put(&mut map, "started", process.started.and_then(rfc3339).map(Value::from));
-    put(&mut map, "uptime_seconds", uptime.map(seconds));
+    let up = if process.found.is_some() { LAST_SIGN } else { "uptime_seconds" };
+    put(&mut map, up, uptime.map(seconds));
+    put(&mut map, "found_dead", process.found.and_then(rfc3339).map(Value::from));
     put(&mut map, "peak_memory_bytes", process.usage.peak_memory.map(Value::from));
     let cgroup = process.cgroup.unwrap_or_default();
     put(&mut map, "memory_limit_bytes", cgroup.limit.map(Value::from));

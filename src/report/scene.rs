@@ -136,6 +136,9 @@ pub struct ProcessInfo {
     pub executable_sha256: Option<String>,
     /// How it ended, where this crash is what it ended of and its end is known.
     pub ending: Option<Ending>,
+    /// When it was found dead, where nobody saw it die: the crash's time is then that of its last sign of
+    /// life.
+    pub found: Option<SystemTime>,
 }
 
 /// The memory of a process's cgroup.

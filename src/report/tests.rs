@@ -113,6 +113,7 @@ pub(super) fn scene() -> Scene {
             executable_sha256: None,
             cgroup: None,
             ending: None,
+            found: None,
         },
         durable: true,
         ambient: Ambient::default(),
@@ -387,6 +388,7 @@ prop_compose! {
                 executable_sha256: None,
                 cgroup: None,
                 ending: None,
+                found: None,
             },
             ..base
         }

@@ -194,6 +194,7 @@ pub fn plain() -> Scene {
                 oom_kills_since_start: Some(0),
             }),
             ending: None,
+            found: None,
         },
         durable: true,
         ambient: Ambient::default(),
@@ -311,12 +312,13 @@ pub fn goroutines() -> Scene {
     scene
 }
 
-/// A death that only the exit status tells of.
+/// A death that only the exit status tells of, found later.
 pub fn silent() -> Scene {
     let mut scene = plain();
     let id = Uuid::from_u128(2);
     let ending = Ending::Signal(9);
     scene.crash = exit::silent_crash(ending, id, SystemTime::now()).expect("a crash");
     scene.process.ending = Some(ending);
+    scene.process.found = Some(SystemTime::now());
     scene
 }

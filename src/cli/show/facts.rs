@@ -59,10 +59,14 @@ fn version(event: &Event) -> Fact {
 type Words = fn(&Value) -> String;
 
 /// What of the process is told first, in this order and in these words.
-const PROCESS: [(&str, Words); 6] = [
+const PROCESS: [(&str, Words); 8] = [
     ("executable", plain),
     ("pid", |pid| format!("pid {}", plain(pid))),
     ("uptime_seconds", |up| format!("up {}", clock::span(up.as_f64().unwrap_or_default()))),
+    ("last_sign_seconds", |after| {
+        format!("last heard of after {}", clock::span(after.as_f64().unwrap_or_default()))
+    }),
+    ("found_dead", |when| format!("found dead at {}", plain(when))),
     ("peak_memory_bytes", |peak| {
         format!("peak memory {}", bytes(peak.as_u64().unwrap_or_default()))
     }),
@@ -82,7 +86,8 @@ fn process(event: &Event) -> Fact {
     let mut words: Vec<String> = told.collect();
     for (key, value) in process {
         let told = PROCESS.iter().any(|(told, _)| told == key);
-        let said = key == "started" && process.contains_key("uptime_seconds");
+        let said = key == "started"
+            && ["uptime_seconds", "last_sign_seconds"].iter().any(|up| process.contains_key(*up));
         let scalar = !(value.is_null() || value.is_array() || value.is_object());
         if scalar && !told && !said && !is_idle(key, process) && key != "type" {
             words.push(format!("{} {}", key.replace('_', " "), plain(value)));

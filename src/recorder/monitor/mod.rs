@@ -308,6 +308,7 @@ impl Monitor {
                 server_name: self.identity.server_name.clone(),
                 usage: Usage::of_process(self.identity.pid),
                 ending: None,
+                found: None,
                 executable_sha256: self.checksum.get(),
                 cgroup: self.cgroup,
             },

@@ -63,6 +63,12 @@ pub(super) fn sweep(path: &Path, which: &Which, reporting: &Reporting) -> Option
     Some(sweep_region(remains, &identity, reporting))
 }
 
+/// The process that recorded in a region, where that can be read.
+pub(super) fn pid_in(path: &Path) -> Option<u32> {
+    let identity = identity(&Remains::open(path).ok()?).ok()?;
+    (identity.pid != 0).then_some(identity.pid)
+}
+
 fn identity(remains: &Remains) -> Result<Identity, ReadError> {
     remains.brief().map(|Snapshot { identity, .. }| identity)
 }

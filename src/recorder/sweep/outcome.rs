@@ -12,6 +12,8 @@ use crate::detect::signal;
 pub struct Swept {
     /// Its file, which may be gone now.
     pub path: PathBuf,
+    /// The process that recorded in it, where that can be read.
+    pub pid: Option<u32>,
     /// What became of it.
     pub outcome: SweepOutcome,
 }
