@@ -161,6 +161,11 @@ impl Region {
         self.memory.word(head::CHILD).load(Ordering::Acquire)
     }
 
+    /// Says whether a report that is published is about the death of its process.
+    pub(crate) fn mark_death(&self, is_reported: bool) {
+        self.memory.word(head::SILENT).store(is_reported.into(), Ordering::Release);
+    }
+
     /// The descriptor of its file, if it has one.
     pub(crate) fn descriptor(&self) -> Option<i32> {
         self.memory.descriptor()

@@ -119,7 +119,10 @@ fn every_death_is_one_event_whoever_is_killed() {
     for (number, events) in &by_death {
         assert_eq!(events.len(), 1, "death {number}: {events:?}");
         let expected = if number % 3 == 1 { "SIGSEGV" } else { "panic" };
-        assert!(events.values().all(|ty| ty == expected), "death {number}: {events:?}");
+        // Of a death that its monitor did not live to see a sweep knows no more than that.
+        let unseen = |ty: &Value| ty == "SIGKILL" && !well.contains(number);
+        let right = events.values().all(|ty| ty == expected || unseen(ty));
+        assert!(right, "death {number}: {events:?}");
     }
     assert_eq!(ids(&spool, State::Sent).len(), by_death.len());
 }

@@ -71,7 +71,9 @@ impl Monitor {
     /// printed is about the end.
     pub(super) fn conclude(&mut self, known: &Known, printed: bool) {
         let enough = Select::newest(ENOUGH);
-        let Ok(snapshot) = Snapshot::of_region(&self.region, enough) else { return };
+        let Ok(mut snapshot) = Snapshot::of_region(&self.region, enough) else { return };
+        // What was marked for a sweep is judged here by how the child ended.
+        snapshot.silent_reported = false;
         let findings = autopsy::examine(&snapshot, known, &mut self.images);
         let ending = known.ending.unwrap_or(Ending::Code(0));
         self.outcome = findings.outcome;
