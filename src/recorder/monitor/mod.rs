@@ -40,7 +40,7 @@ use crate::config::{Flags, Settings};
 use crate::detect::autopsy::{Known, Outcome};
 use crate::detect::outside::Images;
 use crate::detect::stderr::{Found, Scanner};
-use crate::detect::{Crash, Ending, Runtime, Severity};
+use crate::detect::{Crash, Ending, Runtime};
 use crate::record::{Identity, Region, Select, Snapshot, StderrWriter, remove_region, wall_millis};
 use crate::report::{self, Ambient, Attachment, CgroupMemory, ProcessInfo, Scene, Usage};
 use crate::supervise::{self, Ended, StartError, Watcher};
@@ -354,10 +354,7 @@ impl Monitor {
             self.sink.prune(id);
         }
         // If this process is killed next, a sweep is not to take the end for another death.
-        let is_fatal = |held: &mut reports::Held| {
-            held.published && held.scene.crash.severity == Severity::Fatal
-        };
-        self.region.mark_death(self.reports.iter_mut().any(is_fatal));
+        self.region.mark_death(self.reports.may_be_the_end(|id| self.sink.contains(id)));
     }
 
     /// The raw end of standard error as an attachment, scrubbed, if there is any.

@@ -105,6 +105,16 @@ impl Reports {
         settled
     }
 
+    /// Whether a report that is kept may be about the end of the process: it says fatal, and the process
+    /// has not gone on for long enough to have survived it.
+    pub(super) fn may_be_the_end(&self, is_kept: impl Fn(Uuid) -> bool) -> bool {
+        self.0.iter().any(|held| {
+            let crash = &held.scene.crash;
+            let is_open = held.published && !held.settled && crash.severity == Severity::Fatal;
+            is_open && is_kept(crash.event_id)
+        })
+    }
+
     /// Says how the process ended; whether one of the reports is about that.
     pub(super) fn end(&mut self, ending: Ending) -> bool {
         let last = self.0.len().saturating_sub(1);
@@ -172,5 +182,29 @@ fn explains(crash: &Crash, since: Instant, ending: Ending) -> bool {
             let fatal = crash.severity == Severity::Fatal;
             same || exit::is_abort(ending) && (fatal || since.elapsed() < JUST_BEFORE)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn what_the_process_goes_on_after_is_not_its_end() {
+        let ending = Ending::Signal(11);
+        let id = Uuid::from_u128(1);
+        let crash = exit::silent_crash(ending, id, SystemTime::now()).expect("a crash");
+        let mut reports = Reports::default();
+        // As of a Go program below a shell that goes on.
+        let crash = Crash { runtime: Runtime::Go, ..crash };
+        assert!(reports.put(Scene::of_text(crash, Vec::new(), None)).is_none());
+        assert!(!reports.may_be_the_end(|_| true), "it is not published");
+        reports.0[0].published = true;
+        assert!(reports.may_be_the_end(|kept| kept == id) && !reports.may_be_the_end(|_| false));
+        reports.0[0].since = Instant::now().checked_sub(SETTLED).expect("the machine runs");
+        assert_eq!(reports.settle().all, [id]);
+        assert!(!reports.may_be_the_end(|_| true));
     }
 }
