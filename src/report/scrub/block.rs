@@ -115,15 +115,16 @@ fn is_field(line: &[u8]) -> bool {
 
 /// What is between three quotes and three more.
 pub fn triple(text: &[u8], from: usize) -> Option<Range<usize>> {
-    // Deeper ones would each look for their end.
-    let quote = Quote::at(text, from).filter(|quote| quote.backslashes <= 7)?;
+    let quote = Quote::at(text, from)?;
     let three = text[from..from + quote.len()].repeat(3);
     let start = from + three.len();
     if !text[from..].starts_with(&three) {
         return None;
     }
-    let line = || memchr::memchr(b'\n', &text[start..]).unwrap_or(text.len() - start);
-    let len = memchr::memmem::find(&text[start..], &three).unwrap_or_else(line);
+    let line = memchr::memchr(b'\n', &text[start..]).unwrap_or(text.len() - start);
+    // Every kind of quote may once look in vain to the end of the text, so there must be few kinds.
+    let reach = if quote.is_of_a_level() { text.len() } else { start + line };
+    let len = memchr::memmem::find(&text[start..reach], &three).unwrap_or(line);
     let value = text[start..start + len].trim_ascii();
     Some(start..if value == MARKER { start } else { start + len })
 }

@@ -59,6 +59,12 @@ impl Quote {
         self.spelling.len() + self.backslashes
     }
 
+    /// Whether it is escaped as a string within strings is: of the 1024 ways to write a quote with
+    /// backslashes, these are 11.
+    pub fn is_of_a_level(self) -> bool {
+        (self.backslashes + 1).is_power_of_two()
+    }
+
     /// Whether it is the backtick.
     pub fn is_backtick(self) -> bool {
         self.spelling == b"`"

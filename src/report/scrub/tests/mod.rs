@@ -118,6 +118,25 @@ fn no_form_of_any_key_keeps_its_value() {
 }
 
 #[test]
+fn no_string_within_strings_hides_a_value() {
+    let scrubber = scrubber();
+    let mut wrong = Vec::new();
+    for form in FORMS {
+        for key in KEYS {
+            let mut text = form.replace("KEY", key).replace("VALUE", "+_+0_$aQ7z");
+            for level in 1..=6 {
+                text = Value::from(text).to_string();
+                let scrubbed = scrubber.text(&text).unwrap_or_else(|| text.clone());
+                if scrubbed.contains("aQ7z") || scrubber.text(&scrubbed).is_some() {
+                    wrong.push(format!("{form:?} of {key} at level {level}: {scrubbed}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
 fn bytes_that_are_not_utf8_stay() {
     let scrubbed = scrubber().bytes(b"\xff\xfe password=\xc3\x29x \xff 10.0.0.7\xff").unwrap();
     assert_eq!(scrubbed, b"\xff\xfe password=[Filtered] \xff [Filtered]\xff");
