@@ -231,3 +231,107 @@ fn read_exact_at(_file: &File, _bytes: &mut [u8], _offset: u64) -> io::Result<()
 fn write_all_at(_file: &File, _bytes: &[u8], _offset: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+#[cfg(all(test, target_os = "linux", target_pointer_width = "64", not(miri)))]
+mod tests {
+    use super::super::layout::MIN_RING_BYTES;
+    use super::super::slots::Facts;
+    use super::super::{Place, Region};
+    use super::*;
+
+    fn region(folder: &Path) -> (Region, PathBuf) {
+        let place = Place::File(folder.to_owned());
+        let region = Region::create(&place, MIN_RING_BYTES, &Identity::of_this_process()).unwrap();
+        let path = region.path().unwrap().to_owned();
+        (region, path)
+    }
+
+    fn panics(region: &Region, message: &str) -> u64 {
+        let slot = region.claim_slot().unwrap();
+        slot.write_facts(&Facts {
+            message,
+            file: "src/main.rs",
+            line: 1,
+            column: 2,
+            thread: 1,
+            name: (0, [0; 8]),
+            flags: 0,
+            span: 0,
+            boot: 1,
+            wall: 1,
+            chained_to: 0,
+        });
+        slot.number
+    }
+
+    #[test]
+    fn a_mark_is_what_the_next_reader_finds() {
+        let dir = tempfile::tempdir().unwrap();
+        let (region, path) = region(dir.path());
+        let numbers = ["first", "second", "third"].map(|message| panics(&region, message));
+        let remains = Remains::open(&path).unwrap();
+        remains.mark_panic(numbers[1]).unwrap();
+        remains.mark_panic(99).unwrap();
+        let brief = remains.brief().unwrap();
+        let mut reported: Vec<_> =
+            brief.panics.iter().map(|it| (it.message.as_str(), it.reported)).collect();
+        reported.sort_unstable();
+        assert_eq!(reported, [("first", false), ("second", true), ("third", false)]);
+        assert!(!brief.silent_reported);
+        remains.mark_death().unwrap();
+        assert!(remains.brief().unwrap().silent_reported);
+    }
+
+    #[test]
+    fn one_at_a_time_reports_and_whoever_lives_is_seen_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let (region, path) = region(dir.path());
+        let [a, b] = [(); 2].map(|()| Remains::open(&path).unwrap());
+        assert!(a.is_alive() && !a.is_watched());
+        assert!(a.lock().unwrap() && !b.lock().unwrap());
+        assert!(b.is_watched() && !a.is_watched(), "one's own lock is none");
+        drop(region);
+        assert!(!b.is_alive());
+        a.remove().unwrap();
+        assert!(!b.lock().unwrap(), "it was removed before the lock was free");
+    }
+
+    #[test]
+    fn the_tags_go_with_the_region_and_what_is_gone_is_no_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_region, path) = region(dir.path());
+        std::fs::write(path.with_extension(TAGS), "a=b").unwrap();
+        for _ in 0..2 {
+            remove(&path).unwrap();
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        }
+        assert!(matches!(Remains::open(&path), Err(Refused::Gone)));
+    }
+
+    #[test]
+    fn what_is_no_region_is_not_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("1-x.region");
+        for bytes in [vec![], vec![7; 100], vec![0; 1 << 16]] {
+            std::fs::write(&path, &bytes).unwrap();
+            let remains = Remains::open(&path).unwrap();
+            let kinds = [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof];
+            assert!(kinds.contains(&remains.mark_death().unwrap_err().kind()));
+            let _ = remains.mark_panic(7);
+            assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_link_or_a_folder_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_region, path) = region(dir.path());
+        let link = dir.path().join("link.region");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let folder = dir.path().join("folder.region");
+        std::fs::create_dir(&folder).unwrap();
+        for path in [link, folder] {
+            assert!(matches!(Remains::open(&path), Err(Refused::Io(_))), "{path:?}");
+        }
+    }
+}
