@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cell::{Cell, Setting};
+use cell::Cell;
+use common::Setting;
 use ways::{WAYS, Way};
 
 /// How many die at once: most of them sleep.

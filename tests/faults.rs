@@ -24,7 +24,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::SystemTime;
 
-use plan::{Plan, Random, Setting};
+use common::Setting;
+use plan::{Plan, Random};
 
 /// How many are killed at once: some of the time each waits.
 const AT_ONCE: usize = 4;

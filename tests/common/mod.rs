@@ -3,7 +3,11 @@
 //! Each run has a state directory and a home of its own and a pinned environment. A run that does
 //! not end is killed and fails the test: a deadlock is a failure. When a test fails, what its
 //! programs were and what they printed is printed with it.
-#![allow(dead_code, reason = "every test binary uses its own part of this")]
+#![allow(dead_code, unused_imports, reason = "every test binary uses its own part of this")]
+
+mod dispositions;
+mod setting;
+mod waiting;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -21,8 +25,9 @@ use lastwords::report::Envelope;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A run that takes longer hangs.
-const HANGS: Duration = Duration::from_secs(30);
+pub use dispositions::by_default;
+pub use setting::Setting;
+pub use waiting::{HANGS, wait_until};
 
 /// How the programs are built: a profile of `tests/programs/Cargo.toml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,6 +207,7 @@ impl Run {
         if let Some(user) = self.user {
             command.uid(user).gid(user);
         }
+        by_default(&mut command);
         // A group of its own, so that all of it can be killed.
         command.process_group(0);
         command

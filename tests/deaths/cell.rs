@@ -4,41 +4,12 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::ways::{self, Act, Way};
-use crate::common::{Event, Outcome, Run, regions_in};
+use crate::common::{Event, Outcome, Run, Setting, regions_in, wait_until};
 
 const LASTWORDS: &str = env!("CARGO_BIN_EXE_lastwords");
-
-/// What is waited for at most.
-const HANGS: Duration = Duration::from_secs(30);
-
-/// Who watches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Setting {
-    /// Its own hook, and a sweep afterwards.
-    Hook,
-    /// Its parent, which was itself.
-    Wrap,
-    /// A process beside it.
-    Monitor,
-    /// `lastwords run`, and it has never heard of lastwords.
-    Plain,
-}
-
-impl Setting {
-    pub const ALL: [Setting; 4] = [Setting::Hook, Setting::Wrap, Setting::Monitor, Setting::Plain];
-
-    fn word(self) -> &'static str {
-        match self {
-            Setting::Hook => "hook",
-            Setting::Wrap => "wrap",
-            Setting::Monitor => "monitor",
-            Setting::Plain => "plain",
-        }
-    }
-}
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,14 +129,6 @@ fn wait_for_death(all: &[u32]) {
         stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
     };
     wait_until("the killed are dead", || !all.iter().any(|pid| lives(&pid)));
-}
-
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < HANGS, "it hangs: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn in_cgroup(run: Run, setting: Setting) -> Run {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::cell::{Cell, Setting};
+use super::cell::Cell;
 use super::ways::Way;
+use crate::common::Setting;
 
 const BEGIN: &str = "<!-- deaths: begin -->\n";
 const END: &str = "<!-- deaths: end -->";

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::cell::Setting;
+use crate::common::Setting;
 use crate::common::{self, Profile};
 
 /// A way to die, or to end well.

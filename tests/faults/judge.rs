@@ -7,8 +7,9 @@
 
 use std::path::Path;
 
-use super::plan::{Act, Plan, Setting};
+use super::plan::{Act, Plan};
 use crate::common::Event;
+use crate::common::Setting;
 
 /// How the program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,14 +9,11 @@ use std::time::{Duration, Instant};
 use lastwords::deliver::Spool;
 
 use super::judge::{self, Case, Ended, Marks};
-use super::plan::{Act, End, Plan, Setting};
+use super::plan::{Act, End, Plan};
 use super::processes;
-use crate::common::{Profile, Run, Running, regions_in};
+use crate::common::{HANGS, Profile, Run, Running, Setting, regions_in, wait_until};
 
 const LASTWORDS: &str = env!("CARGO_BIN_EXE_lastwords");
-
-/// What is waited for at most.
-const HANGS: Duration = Duration::from_secs(30);
 
 /// How long a run of this setting takes that nobody kills.
 pub fn length(setting: Setting) -> Duration {
@@ -181,14 +178,6 @@ fn sweep_all(state: &Path) {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         regions_in_now(state).is_empty()
     });
-}
-
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < HANGS, "it hangs: {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// Only reports, and what the spool knows of its senders.

@@ -10,10 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::common::Profile;
-
-/// What takes longer hangs.
-pub const HANGS: Duration = Duration::from_secs(30);
+pub use crate::common::{HANGS, wait_until};
+use crate::common::{Profile, by_default};
 
 /// The program of the tests that does what its arguments say.
 pub fn act() -> String {
@@ -22,16 +20,6 @@ pub fn act() -> String {
 
 pub fn path(program: &str) -> String {
     Profile::Dev.program(program).into_os_string().into_string().expect("a path of text")
-}
-
-/// Waits until `condition` holds.
-#[track_caller]
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < HANGS, "it hangs: {what}");
-        thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// A run to come: `launcher... [wrap options... --] program...`.
@@ -84,6 +72,7 @@ impl Case {
         command.args(&words[1..]).env_clear().env("ACT", act()).env("LC_ALL", "C");
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        by_default(&mut command);
         command
     }
 

@@ -2,15 +2,11 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
+pub use crate::common::wait_until;
 use crate::common::{Outcome, Profile, Run, regions_in};
 
 pub const LASTWORDS: &str = env!("CARGO_BIN_EXE_lastwords");
-
-/// What takes longer hangs.
-const HANGS: Duration = Duration::from_secs(30);
 
 /// The ways in which it watches itself: by `supervise` first in `main` or by the builder, as a child of
 /// itself or from beside.
@@ -27,16 +23,6 @@ pub fn run(how: &str, act: &str) -> Run {
 /// The same under `lastwords run`.
 pub fn under_run(how: &str, act: &str) -> Run {
     run(how, act).under(&[LASTWORDS, "run", "--"])
-}
-
-/// Waits until `condition` holds.
-#[track_caller]
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < HANGS, "it hangs: {what}");
-        thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// Waits until every region is reported and removed: a process beside a program needs a moment more

@@ -10,15 +10,13 @@ use lastwords::record::{Select, Snapshot};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::common::{Event, Profile, Run, events_in, regions_in};
+pub use crate::common::wait_until;
+use crate::common::{Event, HANGS, Profile, Run, events_in, regions_in};
 
 pub const LASTWORDS: &str = env!("CARGO_BIN_EXE_lastwords");
 
 /// A process id that no system gives.
 pub const NOBODY: u32 = i32::MAX as u32;
-
-/// What is waited for at most.
-const HANGS: Duration = Duration::from_secs(60);
 
 /// Words of a region's header, as `record/layout.rs` draws it.
 pub mod word {
@@ -123,14 +121,6 @@ pub fn marked(setting: &str, end: &str) -> (Run, PathBuf) {
 
 pub fn wait_for_mark(marks: &Path, mark: &str) {
     wait_until(mark, || std::fs::read_to_string(marks).is_ok_and(|text| text.contains(mark)));
-}
-
-pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let begun = std::time::Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < HANGS, "it hangs: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// A state directory, for regions of the dead.
