@@ -43,10 +43,11 @@ fn without_a_state_directory_it_runs_on() {
         return;
     }
     for how in WATCHES {
-        let script = "mount -t tmpfs none \"$HOME\" && mount -o remount,ro none \"$HOME\" && \
+        // The program may lie in a directory that is hidden then.
+        let script = "shift && exec 9<\"$1\" && shift && \
+                      mount -t tmpfs none \"$HOME\" && mount -o remount,ro none \"$HOME\" && \
                       mount -t tmpfs -o ro none /tmp && mount -t tmpfs -o ro none /var/lib && \
-                      shift && exec \"$@\"";
-        // The program lies in a directory that is hidden.
+                      exec /proc/self/fd/9 \"$@\"";
         let outcome = exit(how)
             .variable("LASTWORDS_STATE_DIR", "/proc/none")
             .through(&["unshare", "-m"], script)

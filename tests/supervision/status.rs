@@ -2,7 +2,7 @@
 
 use crate::common::{Event, Profile, Running, skipped};
 use crate::support::{
-    is_gone, nothing_is_left, number, run, send, state, wait_until, wait_until_reported,
+    WATCHES, is_gone, nothing_is_left, number, run, send, state, wait_until, wait_until_reported,
 };
 
 /// Ways to end, and how many events each is.
@@ -92,7 +92,7 @@ fn as_pid_1_it_is_wrapped_and_orphans_are_reaped() {
     if !probe.is_ok_and(|output| output.status.success()) {
         return skipped("no PID namespace is permitted here");
     }
-    for how in ["wrap", "builder-wrap", "monitor"] {
+    for how in WATCHES {
         for (way, events) in [("exit", 0), ("3", 0), ("segv", 1), ("kill", 1), ("panic", 1)] {
             let outcome = run(how, "orphan").variable("WAY", way).under(&namespace).run();
             assert_eq!(number(&outcome.stdout, "of"), 1, "{how} {way}");

@@ -9,11 +9,11 @@ use crate::common::{Outcome, Profile, Run, regions_in};
 pub const LASTWORDS: &str = env!("CARGO_BIN_EXE_lastwords");
 
 /// The ways in which it watches itself: by `supervise` first in `main` or by the builder, as a child of
-/// itself or from beside.
-pub const WATCHES: [&str; 3] = ["wrap", "builder-wrap", "monitor"];
+/// itself or from beside; the last by `supervise` and a variable.
+pub const WATCHES: [&str; 4] = ["wrap", "builder-wrap", "monitor", "early-monitor"];
 
 /// The ways to be watched, and to be not.
-pub const ALL: [&str; 4] = ["hook", "wrap", "builder-wrap", "monitor"];
+pub const ALL: [&str; 5] = ["hook", "wrap", "builder-wrap", "monitor", "early-monitor"];
 
 /// The program, watched as `how` says, to do `act`.
 pub fn run(how: &str, act: &str) -> Run {

@@ -1,8 +1,9 @@
 //! A program that watches itself, or does not, and does what its environment says; its arguments are
 //! free. With `WATCHED=plain` it has never heard of lastwords.
 //!
-//! `WATCHED=plain|hook|wrap|builder-wrap|monitor` says who watches, `DO` what it does, `WAIT=1` that it
-//! reads a line of its input before anything else, and `THREADS=1` that it starts a thread before.
+//! `WATCHED=plain|hook|wrap|builder-wrap|monitor|early-monitor` says who watches, `DO` what it does,
+//! `WAIT=1` that it reads a line of its input before anything else, and `THREADS=1` that it starts a
+//! thread before.
 
 #[path = "../watched/beside.rs"]
 mod beside;
@@ -70,6 +71,10 @@ pub fn watch(how: &str) {
             lastwords::supervise();
             None
         }
+        "early-monitor" => {
+            early_monitor();
+            None
+        }
         "builder-wrap" => Some(SuperviseMode::Wrap),
         "monitor" => Some(SuperviseMode::Monitor),
         other => panic!("nobody watches by {other:?}"),
@@ -81,6 +86,16 @@ pub fn watch(how: &str) {
     let recorder = builder.install().expect("nothing is wrong with these settings");
     tracing_subscriber::registry().with(recorder.layer()).init();
     tracing::info!("the first line");
+}
+
+/// As an operator has it who sets the variable for a program that calls `supervise`.
+fn early_monitor() {
+    const NAME: &str = "LASTWORDS_SUPERVISE";
+    // SAFETY: no other thread reads the environment; with `THREADS=1` there is one that only sleeps.
+    unsafe { std::env::set_var(NAME, "monitor") };
+    lastwords::supervise();
+    // SAFETY: as above; what this program starts is not to find it.
+    unsafe { std::env::remove_var(NAME) };
 }
 
 /// The process beside this one.

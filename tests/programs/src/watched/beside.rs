@@ -5,7 +5,8 @@ use std::mem::MaybeUninit;
 use super::signals::say;
 use super::{Act, monitor, read_line};
 
-pub const ACTS: [Act; 3] = [("children", children), ("monitor", tell_monitor), ("close-error", close)];
+pub const ACTS: [Act; 3] =
+    [("children", children), ("monitor", tell_monitor), ("close-error", close)];
 
 /// Keeps SIGCHLD from this process, so that one that was sent is seen.
 pub fn block_child_signal() {

@@ -98,7 +98,10 @@ fn output() {
     let all: Vec<u8> = (0..=255).collect();
     for round in 0..200 {
         let piece = &all[..=round];
-        std::io::stdout().write_all(piece).and_then(|()| std::io::stdout().flush()).expect("a reader");
+        std::io::stdout()
+            .write_all(piece)
+            .and_then(|()| std::io::stdout().flush())
+            .expect("a reader");
         std::io::stderr().write_all(piece).expect("a reader");
     }
 }
