@@ -15,12 +15,12 @@ use std::time::{Duration, SystemTime};
 
 use sentry::types::Uuid;
 
-use super::crash::{Crash, CrashedThread, Ending, Exception, Runtime, Severity, SignalInfo};
+use super::crash::{Crash, CrashedThread, Ending, Exception, Image, Runtime, Severity, SignalInfo};
 use super::exit::{self, Circumstances};
 use super::outside::{self, CapturedStack, Images, Modules, OutsideStack};
 use super::panic::{Family, families};
 use super::{OwnCrates, fault, learn_from_frames, signal};
-use crate::record::{Asked, FatalRecord, Snapshot, system_time};
+use crate::record::{Asked, FatalRecord, LoadedModule, Snapshot, system_time};
 
 /// How long before an abort a panic was raised that it is about, where no stack tells.
 const JUST_BEFORE: Duration = Duration::from_secs(2);
@@ -74,6 +74,9 @@ pub(crate) struct Found {
     pub(crate) until: Option<u64>,
     /// Whether the process died of it.
     pub(crate) is_end: bool,
+    /// What was loaded, the executable first: of a fatal signal, for the minidump that the program
+    /// asked for.
+    pub(crate) modules: Option<Vec<Image>>,
 }
 
 /// What a region says of a death.
@@ -139,11 +142,13 @@ pub(crate) fn examine(snapshot: &Snapshot, known: &Known, images: &mut Images) -
         (End::Silent, ..) => silent(snapshot, known),
         _ => None,
     };
+    let is_wanted = snapshot.identity.minidump && end == End::Signal;
     findings.crashes.extend(death.map(|crash| Found {
         crash,
         panics: Vec::new(),
         until: None,
         is_end: true,
+        modules: is_wanted.then(|| laboratory.loaded(recorded)),
     }));
     findings
 }
@@ -371,13 +376,19 @@ impl Laboratory<'_> {
         outside::stack_of_signal(&captured, &self.modules, self.images, &self.own)
     }
 
+    fn loaded(&mut self, recorded: &[LoadedModule]) -> Vec<Image> {
+        let executable = recorded.first().map_or(0, |module| module.base);
+        outside::loaded_images(&self.modules, self.images, executable)
+    }
+
     fn panic(&mut self, family: &Family<'_>, is_end: bool) -> Found {
         let mut crash = family.crash_from_outside(|addresses| {
             outside::stack_of_panic(addresses, &self.modules, self.images, &self.own).frames
         });
         crash.severity = if is_end { Severity::Fatal } else { Severity::Error };
         let panics = family.members.iter().map(|panic| panic.number).collect();
-        Found { crash, panics, until: Some(family.first().boot_nanos), is_end }
+        let until = Some(family.first().boot_nanos);
+        Found { crash, panics, until, is_end, modules: None }
     }
 }
 

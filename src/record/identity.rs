@@ -59,6 +59,8 @@ pub struct Identity {
     pub watched: bool,
     /// Whether sessions are sent.
     pub sessions: bool,
+    /// Whether a native crash is to have a minidump.
+    pub minidump: bool,
     /// The compiler that built the program, where it is known.
     pub runtime_version: Option<String>,
     /// The memory cgroup at the start, by whose counters the OOM killer is found out.

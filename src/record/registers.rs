@@ -76,7 +76,7 @@ pub struct Registers {
 impl Registers {
     /// The registers of the machine with this number in ELF files. `None` for a machine that is not
     /// known, or another number of values than it has.
-    pub(super) fn read(elf_number: u64, values: &[u64]) -> Option<Registers> {
+    pub(crate) fn read(elf_number: u64, values: &[u64]) -> Option<Registers> {
         let machine = Machine::of_elf_number(elf_number)?;
         (values.len() == machine.register_count())
             .then(|| Registers { machine, values: values.to_vec() })

@@ -194,7 +194,8 @@ impl Builder {
         self
     }
 
-    /// Whether native crashes carry a minidump.
+    /// Whether the report of a native crash (a fatal signal that no panic is behind) carries a minidump,
+    /// for a debugger. What stood on the crashed thread's stack is in it as it was, not scrubbed.
     pub fn minidump(mut self, write: bool) -> Builder {
         self.code.minidump = Some(write);
         self
@@ -353,6 +354,7 @@ pub(super) fn identity(settings: &Settings) -> Identity {
         scrub_keys: settings.scrub_keys.clone(),
         breadcrumbs: settings.breadcrumbs,
         sessions: settings.sessions,
+        minidump: settings.minidump,
         runtime_version: crate::detect::rustc_version(),
         ..Identity::of_this_process()
     }

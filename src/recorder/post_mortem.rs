@@ -20,7 +20,7 @@ use crate::detect::autopsy::{self, Found, Known, Outcome};
 use crate::detect::outside::Images;
 use crate::detect::{Ending, Mechanism};
 use crate::record::{Identity, ReadError, Remains, Select, Snapshot, TAGS};
-use crate::report::{self, Ambient, CgroupMemory, ProcessInfo, Scene, Usage};
+use crate::report::{self, Ambient, Attachment, CgroupMemory, Deceased, ProcessInfo, Scene, Usage};
 
 /// Most breadcrumbs of a report, whatever a region says.
 const MOST_BREADCRUMBS: usize = 1000;
@@ -130,6 +130,7 @@ impl Reporting {
         memory: Option<CgroupMemory>,
     ) -> Result<bool, NotReported> {
         let id = found.crash.event_id;
+        let dump = minidump(snapshot, &found);
         let mut snapshot = snapshot.clone();
         if let Some(until) = found.until {
             // Lines before a panic may have been followed by as many as a report carries.
@@ -138,7 +139,9 @@ impl Reporting {
         }
         let mut scene = scene(remains, snapshot, found, known);
         scene.process.cgroup = memory;
-        let Some(sealed) = seal.report(report::build(&seal.scene(scene))) else {
+        let mut report = report::build(&seal.scene(scene));
+        report.attachments.extend(dump);
+        let Some(sealed) = seal.report(report) else {
             self.sink.count_refused(self.delivery.dsn().as_ref());
             return Ok(false);
         };
@@ -162,6 +165,13 @@ impl Reporting {
             self.delivery.release(id);
         }
     }
+}
+
+/// The minidump that the process asked for, of the signal that it died of.
+pub(super) fn minidump(snapshot: &Snapshot, found: &Found) -> Option<Attachment> {
+    let (fatal, modules) = (snapshot.fatal.as_ref()?, found.modules.as_deref()?);
+    let Identity { pid, started_millis, .. } = snapshot.identity;
+    report::minidump(&Deceased { fatal, modules, pid, started_millis })
 }
 
 /// The reports that the process published, and may not have come to send.

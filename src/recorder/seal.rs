@@ -1,7 +1,7 @@
 //! The last steps before a report is written: the program's own word, scrubbing, the address.
 //!
 //! **Guarantee:** nothing is written that was not scrubbed, whoever made it and whatever the
-//! program's `before_send` put into it. Where `before_send` says no, there is no report; where it
+//! program's `before_send` put into it; but for a minidump, which somebody has to ask for. Where `before_send` says no, there is no report; where it
 //! panics, the report stays on this machine. **Lost:** with a report that `before_send` refuses, all
 //! but that there was one, which the server is told with the next.
 
@@ -127,7 +127,7 @@ impl Seal {
     }
 
     /// The report as it is written; `None` if the program refuses it. Its attachments are those that
-    /// [`attachment`](Self::attachment) gave.
+    /// [`attachment`](Self::attachment) gave, and a minidump.
     pub(super) fn report(&self, mut report: Report) -> Option<Sealed> {
         let mut stays = false;
         match self.ask(report.event()) {

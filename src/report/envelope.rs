@@ -31,7 +31,7 @@ const LOCAL: &str = "local";
 /// In it: a session goes with the report, which is told by the first line alone.
 const HAS_SESSION: &str = "session";
 
-/// Data sent beside an event, such as the end of a program's stderr.
+/// Data sent beside an event: the end of a program's stderr, a minidump.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
     /// The file name it is shown under.

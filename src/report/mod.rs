@@ -20,6 +20,7 @@ mod frame;
 mod image;
 mod limits;
 mod mend;
+mod minidump;
 mod scene;
 mod scrub;
 mod session;
@@ -38,6 +39,7 @@ pub use context::Usage;
 pub(crate) use envelope::rfc3339;
 pub use envelope::{Attachment, Envelope, EnvelopeError, Item, dsn_text};
 pub(crate) use limits::EVENT_BYTES;
+pub use minidump::{Deceased, minidump};
 pub use scene::{Ambient, CgroupMemory, Place, ProcessInfo, Scene};
 pub use scrub::{Scrubber, scrub_breadcrumbs, scrub_tags};
 pub use session::{NoRelease, SESSION, Session, SessionStatus};
@@ -48,7 +50,7 @@ use thread::Lacking;
 pub struct Report {
     event: Event<'static>,
     extras: Extras,
-    /// What is sent beside the event: the raw end of standard error.
+    /// What is sent beside the event: the raw end of standard error, a minidump.
     pub attachments: Vec<Attachment>,
 }
 

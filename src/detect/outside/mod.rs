@@ -29,7 +29,7 @@ pub(crate) use images::Images;
 pub(crate) use modules::Modules;
 pub(crate) use registers::Registers;
 
-use super::crash::Frame;
+use super::crash::{Frame, Image};
 use super::in_app::OwnCrates;
 use super::stack;
 use registers::Arch;
@@ -79,6 +79,13 @@ pub(crate) fn stack_of_signal(
     let in_panic = cut::is_in_panic(&frames);
     let frames = marked(cut::abort_machinery(frames), own);
     OutsideStack { frames, frames_elided: walk.elided, in_panic, truncated: walk.truncated }
+}
+
+/// The objects that were loaded into a process, the one that lay at `first` before all others.
+pub(crate) fn loaded_images(modules: &Modules, images: &mut Images, first: u64) -> Vec<Image> {
+    let mut loaded = symbolicate::loaded(modules, images);
+    loaded.sort_by_key(|image| image.base != first);
+    loaded
 }
 
 /// The stack of a panic whose hook wrote down `addresses`, return addresses with the innermost first,

@@ -89,6 +89,11 @@ impl Modules {
         self.sorted.get(behind.checked_sub(1)?).filter(|module| address < module.end)
     }
 
+    /// All of them, in the order of their addresses.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Module> {
+        self.sorted.iter()
+    }
+
     /// Adds what lies over none that is there already; of two that overlap the lower one stays.
     fn add(&mut self, mut more: Vec<Module>) {
         more.sort_by_key(|module| module.start);

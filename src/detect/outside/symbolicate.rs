@@ -38,6 +38,23 @@ pub(super) fn symbolicate(pcs: &[Pc], modules: &Modules, images: &mut Images) ->
     resolved.into_iter().flatten().collect()
 }
 
+/// The objects that were loaded, each once, in the order of their addresses.
+pub(super) fn loaded(modules: &Modules, images: &mut Images) -> Vec<Image> {
+    let mut loaded: Vec<Image> = Vec::new();
+    for module in modules.iter() {
+        let is_known = |image: &Image| {
+            (image.base..image.base.saturating_add(image.size)).contains(&module.start)
+        };
+        if loaded.iter().any(is_known) {
+            continue;
+        }
+        let elf = images.of(module).and_then(|file| Elf::parse(file.data()));
+        let bias = elf.as_ref().and_then(|elf| elf.bias(module));
+        loaded.extend(image(module, elf.as_ref(), bias));
+    }
+    loaded
+}
+
 fn bare(pc: Pc) -> Vec<Frame> {
     let frame = Frame { address: Some(pc.address), ..Frame::default() };
     if pc.address == 0 { Vec::new() } else { vec![frame] }

@@ -148,6 +148,8 @@ struct Monitor {
     /// What the child died of, and the report about that.
     outcome: Outcome,
     end: Option<Uuid>,
+    /// The minidump of that, and the report it goes with.
+    dump: Option<(Uuid, Attachment)>,
     /// How long the end waits for a sweep.
     longest_wait: Duration,
     /// What the memory cgroup says of the end.
@@ -211,6 +213,7 @@ impl Monitor {
             cgroup: None,
             outcome: Outcome::Ended,
             end: None,
+            dump: None,
             longest_wait: settings.flush,
             reading: 0,
         }
@@ -332,6 +335,8 @@ impl Monitor {
             }
             let mut report = report::build(&held.scene);
             report.attachments.extend(tail.clone());
+            let dump = self.dump.as_ref().filter(|(of, _)| *of == id);
+            report.attachments.extend(dump.map(|(_, dump)| dump.clone()));
             let Some(sealed) = self.seal.report(report) else { continue };
             // Once it was published it may have been sent.
             if std::mem::replace(&mut held.published, true) {

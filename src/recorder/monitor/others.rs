@@ -11,6 +11,7 @@ use super::{Monitor, reports};
 use crate::detect::autopsy::{self, Known, Outcome};
 use crate::detect::{Crash, Ending, families};
 use crate::record::{Select, Snapshot};
+use crate::recorder::post_mortem::minidump;
 use crate::report;
 
 /// How many log lines are looked at for a sign that a thread has survived a signal.
@@ -74,16 +75,19 @@ impl Monitor {
         let Ok(mut snapshot) = Snapshot::of_region(&self.region, enough) else { return };
         // What was marked for a sweep is judged here by how the child ended.
         snapshot.silent_reported = false;
+        snapshot.identity.minidump |= self.identity.minidump;
         let findings = autopsy::examine(&snapshot, known, &mut self.images);
         let ending = known.ending.unwrap_or(Ending::Code(0));
         self.outcome = findings.outcome;
         let mut explained = printed | self.complete_report_below(findings.explained_by, ending);
         for found in findings.crashes {
+            let dump = minidump(&snapshot, &found);
             let (mut crash, is_death) = (found.crash, found.panics.is_empty());
             if is_death && printed {
                 // The standard library prints of an overflow or an exhausted heap what the signal is
                 // about, and no stack.
                 self.reports.add_stack(&crash);
+                self.dump = self.reports.last().zip(dump.clone());
             }
             if is_death && explained {
                 continue;
@@ -94,6 +98,7 @@ impl Monitor {
             }
             if found.is_end {
                 self.end = Some(crash.event_id);
+                self.dump = Some(crash.event_id).zip(dump);
                 self.report_end(crash, ending);
             } else {
                 self.report(crash, None);
