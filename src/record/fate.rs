@@ -84,7 +84,7 @@ impl Here {
     }
 }
 
-#[cfg(all(test, target_os = "linux", target_pointer_width = "64", not(miri)))]
+#[cfg(all(test, target_os = "linux", target_pointer_width = "64", not(any(miri, lastwords_loom))))]
 mod tests {
     use std::process::{Child, Command, Stdio};
 

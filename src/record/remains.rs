@@ -232,7 +232,7 @@ fn write_all_at(_file: &File, _bytes: &[u8], _offset: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-#[cfg(all(test, target_os = "linux", target_pointer_width = "64", not(miri)))]
+#[cfg(all(test, target_os = "linux", target_pointer_width = "64", not(any(miri, lastwords_loom))))]
 mod tests {
     use super::super::layout::MIN_RING_BYTES;
     use super::super::slots::Facts;
