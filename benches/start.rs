@@ -7,6 +7,8 @@
 //! A program that does nothing, alone and with a recorder, from `fork` to the moment it was waited for:
 //! region, handlers, the hook, threads and their end, all of it. Everything goes round in turns; the figure
 //! is the median of differences between neighbours. `in the call` is what the program itself sees of it.
+//! `twice` is the program that starts itself once more and waits, with the standard library and without a
+//! recorder: what `wrap` cannot do without.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -22,7 +24,7 @@ use lastwords::SuperviseMode;
 const ROUNDS: usize = 300;
 
 /// Who watches, by the name of the row.
-const ROWS: [&str; 4] = ["alone", "hook", "monitor", "wrap"];
+const ROWS: [&str; 5] = ["alone", "hook", "monitor", "twice", "wrap"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -39,6 +41,7 @@ fn child(row: &str) {
     let begun = Instant::now();
     let mode = match row {
         "alone" => return,
+        "twice" => return once_more(),
         "monitor" => SuperviseMode::Monitor,
         "wrap" => SuperviseMode::Wrap,
         _ => SuperviseMode::Off,
@@ -47,6 +50,12 @@ fn child(row: &str) {
     assert!(recorder.is_ok(), "nothing is wrong with these settings");
     let in_call = begun.elapsed().as_secs_f64() * 1e3;
     println!("{in_call}");
+}
+
+fn once_more() {
+    let own = std::env::current_exe().expect("a program knows its path");
+    let status = Command::new(own).args(["--start-child", "alone"]).status().expect("the program");
+    assert!(status.success(), "{status}");
 }
 
 fn parent(rounds: usize) {

@@ -402,6 +402,12 @@ impl Region {
         Slot::claim(&self.memory, self.layout.word_of(Section::Slots))
     }
 
+    /// Whether a panic was begun to be written down here.
+    pub(crate) fn has_panicked(&self) -> bool {
+        let word = |at| self.memory.word(at).load(Ordering::Acquire);
+        word(head::PANICS) > 0 || word(head::PANICS_LOST) > 0
+    }
+
     /// Whether there is a slot for another panic.
     pub(crate) fn has_usable_slot(&self) -> bool {
         slots::any_usable(&self.memory, self.layout.word_of(Section::Slots))

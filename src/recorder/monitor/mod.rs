@@ -385,6 +385,25 @@ impl Monitor {
         std::mem::take(&mut self.scanner).finish(Some(ended.ending), &mut |one| found.push(one));
         found.into_iter().for_each(|one| self.on_found(one));
         self.withdraw_claimed();
+        if !self.has_ended_quietly(ended.ending) {
+            self.tell_of_end(ended);
+        }
+        self.tell_session();
+        self.discard();
+        self.deliver();
+    }
+
+    /// Whether the child has ended by itself and left nothing that could be a crash: the outcome is what it
+    /// was from the beginning, [`Outcome::Ended`]. Most runs end like this, and are not to wait for more.
+    fn has_ended_quietly(&self, ending: Ending) -> bool {
+        matches!(ending, Ending::Code(_))
+            && self.reports.is_empty()
+            && self.printed_too.is_empty()
+            && !self.region.has_panicked()
+    }
+
+    /// Says how the child ended, in a report of its own or in one that was made before.
+    fn tell_of_end(&mut self, ended: &Ended) {
         let (around, memory) = self.memory.end(Some(ended.ending));
         self.cgroup = memory;
         let known = Known {
@@ -406,9 +425,6 @@ impl Monitor {
             })
             .collect();
         self.publish(&ids);
-        self.tell_session();
-        self.discard();
-        self.deliver();
     }
 
     fn tell_session(&self) {

@@ -57,6 +57,11 @@ impl Reports {
         Some(oldest)
     }
 
+    /// Whether there was none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The id of the last report.
     pub(super) fn last(&self) -> Option<Uuid> {
         self.0.last().map(|held| held.scene.crash.event_id)
