@@ -68,6 +68,22 @@ fn a_double_panic_of_a_recording_program_is_one_event() {
     assert_eq!(process(&event)["signal"], "SIGABRT");
 }
 
+/// Between the message of a panic and its backtrace, and between two panics of one death, the program
+/// may have much to do.
+#[test]
+fn a_death_that_is_printed_slowly_is_one_event() {
+    let text =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/rust195-double-panic/stderr");
+    let print = |lines: &str| format!("sed -n {lines}p '{}' >&2", text.display());
+    let parts = ["1,5", "6,7", "8,80", "81,84"].map(print);
+    let outcome = shell(&format!("{}; kill -ABRT $$", parts.join("; sleep 0.8; "))).run();
+    outcome.exits_with(134);
+    let event = outcome.event();
+    let cleanup = "panic in a destructor during cleanup";
+    assert_eq!(event.messages(), ["first: work failed", "second: dropping lock", cleanup]);
+    assert_eq!(process(&event)["signal"], "SIGABRT");
+}
+
 #[test]
 fn a_thread_of_a_recording_program_takes_nothing_with_it() {
     let outcome = same_as_alone(|| victim("thread"));

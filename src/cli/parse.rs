@@ -87,6 +87,7 @@ impl Parse<'_> {
     /// Holds a crash, in the place of an earlier one of the same id.
     fn take(&mut self, found: Found) -> Result<(), Error> {
         let id = found.crash.event_id;
+        self.held.retain(|held| !found.takes_in.contains(&held.found.crash.event_id));
         if let Some(held) = self.held.iter_mut().find(|held| held.found.crash.event_id == id) {
             held.found = found;
             return Ok(());
@@ -103,7 +104,7 @@ impl Parse<'_> {
     }
 
     fn print(&mut self, held: Held) -> Result<(), Error> {
-        let Held { found: Found { mut crash, lines, bytes }, breadcrumbs } = held;
+        let Held { found: Found { mut crash, lines, bytes, .. }, breadcrumbs } = held;
         // The text does not say when: not before the last line that has a time.
         let last_said = breadcrumbs.last().map(|crumb| crumb.time);
         crash.time = last_said.filter(|time| *time < crash.time).unwrap_or(crash.time);

@@ -65,10 +65,11 @@ pub fn scan<'a>(chunks: impl Iterator<Item = &'a [u8]>, ending: Option<Ending>) 
     latest(found)
 }
 
-/// A crash with the id of an earlier one takes its place.
+/// A crash with the id of an earlier one takes its place, and those that it takes in are none.
 pub fn latest(all: Vec<Found>) -> Vec<Found> {
     let mut kept: Vec<Found> = Vec::new();
     for new in all {
+        kept.retain(|old| !new.takes_in.contains(&old.crash.event_id));
         match kept.iter_mut().find(|old| old.crash.event_id == new.crash.event_id) {
             Some(old) => *old = new,
             None => kept.push(new),

@@ -64,7 +64,7 @@ fn happen(way: &Way, setting: Setting) -> Outcome {
             if setting == Setting::Plain && signal == libc::SIGSEGV {
                 // The standard library's handler takes the first for a fault of the program's own, which
                 // would come again.
-                send_if_there(signal, program);
+                send_until_gone(signal, program);
             }
         }
         Act::KillAll => {
@@ -120,15 +120,29 @@ fn stop(all: &[u32]) {
 
 fn send(signal: i32, pid: &str) {
     let sent = Command::new("kill").args([format!("-{signal}"), pid.to_owned()]).status();
-    assert!(sent.expect("kill can be run").success());
+    let sent = sent.expect("kill can be run").success();
+    assert!(
+        sent,
+        "signal {signal} to {pid}, {:?}",
+        std::fs::read_to_string(format!("/proc/{pid}/stat"))
+    );
 }
 
 fn wait_for_death(all: &[u32]) {
-    let lives = |pid: &&u32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
-    };
-    wait_until("the killed are dead", || !all.iter().any(|pid| lives(&pid)));
+    wait_until("the killed are dead", || !all.iter().any(|pid| lives(*pid)));
+}
+
+fn lives(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+/// Two that come at once are one to the kernel.
+fn send_until_gone(signal: i32, pid: u32) {
+    wait_until("it dies of the signal", || {
+        send_if_there(signal, pid);
+        !lives(pid)
+    });
 }
 
 fn in_cgroup(run: Run, setting: Setting) -> Run {
@@ -167,7 +181,7 @@ fn same_end(way: &Way, setting: Setting, outcome: &Outcome) {
     if let Act::Signal(signal) = way.act {
         alone.wait_for_line("ready");
         // The standard library's handler takes a first fault that was sent for one of its own.
-        (0..2).for_each(|_| send_if_there(signal, alone.pid()));
+        send_until_gone(signal, alone.pid());
     }
     let (alone, watched) = (alone.finish().status, outcome.status);
     let as_shell = |status: ExitStatus| status.code().or(status.signal().map(|n| 128 + n));

@@ -186,9 +186,11 @@ impl Candidate {
         }
     }
 
-    /// Whether there is something to tell when the stream goes quiet.
+    /// Whether there is something to tell when the stream goes quiet. A whole report may have begun with
+    /// something that belongs to it and is not whole yet.
     pub(super) fn is_ready(&self) -> bool {
-        self.is_over() || (self.whole && self.fresh)
+        let is_whole = || self.reader.as_ref().is_none_or(|reader| reader.is_whole());
+        self.is_over() || (self.whole && self.fresh && is_whole())
     }
 
     /// What the report says so far, if its reader can go on reading.
@@ -211,7 +213,7 @@ impl Candidate {
     /// Its crash, and where it stands.
     pub(super) fn found(&self, crash: Crash) -> Found {
         let lines = (self.start.0, self.last.0);
-        Found { crash, lines, bytes: (self.start.1, self.last.1) }
+        Found { crash, lines, bytes: (self.start.1, self.last.1), takes_in: Vec::new() }
     }
 
     /// Bytes that it holds.

@@ -14,7 +14,7 @@ pub mod rust;
 mod scanner;
 mod text;
 
-pub use runtime::{End, Line, Reader, Runtime, Step, Verdict};
+pub use runtime::{End, Joined, Line, Reader, Runtime, Step, Verdict};
 pub use rust::read_backtrace;
 pub use scanner::{Found, Scanner};
 

@@ -3,6 +3,8 @@
 
 use std::time::SystemTime;
 
+use sentry::types::Uuid;
+
 use crate::detect::{Crash, Ending};
 
 /// One line of output as a runtime sees it.
@@ -34,7 +36,7 @@ pub trait Runtime: Send + Sync {
     /// If `crash` is about the same death as one or several of `earlier` (the last crashes of this
     /// runtime in this stream, the latest last): all of them as one crash, under the earliest's
     /// `event_id` and `time`.
-    fn join(&self, earlier: &[Crash], crash: &Crash) -> Option<Crash> {
+    fn join(&self, earlier: &[Crash], crash: &Crash) -> Option<Joined> {
         let _ = (earlier, crash);
         None
     }
@@ -43,6 +45,15 @@ pub trait Runtime: Send + Sync {
     fn may_join(&self) -> bool {
         true
     }
+}
+
+/// Crashes about one death.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Joined {
+    /// All of them as one, under the id of the earliest.
+    pub crash: Crash,
+    /// The ids of the others that were known before.
+    pub parts: Vec<Uuid>,
 }
 
 /// Reads the lines of one report after its first.

@@ -23,7 +23,7 @@ use sentry::types::Uuid;
 use super::candidate::{Candidate, Claim, MAX_LINE, RawLine};
 use super::marks::Marks;
 use super::prefix::{Peeled, Prefix};
-use super::{End, Line, RUNTIMES, Runtime, Verdict};
+use super::{End, Joined, Line, RUNTIMES, Runtime, Verdict};
 use crate::detect::{Crash, Ending};
 use crate::record::random_id;
 
@@ -46,6 +46,8 @@ pub struct Found {
     pub lines: (u64, u64),
     /// Where its bytes begin and end in the stream.
     pub bytes: (u64, u64),
+    /// The ids of earlier ones that turned out to be parts of it, and are none of their own any more.
+    pub takes_in: Vec<Uuid>,
 }
 
 /// Finds crashes in a stream of bytes.
@@ -365,12 +367,18 @@ impl Scanner {
         new.crash.event_id = told.unwrap_or_else(random_id);
         let kind = self.runtimes[runtime];
         let recent = &mut self.recent[runtime];
-        if told.is_some() {
-            recent.forget(new.crash.event_id);
-        } else if let Some(joined) = kind.join(&recent.crashes, &new.crash) {
+        if let Some(told) = told {
+            recent.forget(told);
+        }
+        if let Some(Joined { crash: joined, parts }) = kind.join(&recent.crashes, &new.crash) {
+            for part in &parts {
+                recent.forget(*part);
+            }
+            new.takes_in = parts;
             if let Some((line, byte)) = recent.forget(joined.event_id) {
                 (new.lines.0, new.bytes.0) = (line, byte);
             }
+            new.takes_in.extend(told.filter(|told| *told != joined.event_id));
             new.crash = joined;
         }
         if kind.may_join() {

@@ -241,7 +241,8 @@ impl Monitor {
 
     /// A crash was read.
     fn on_found(&mut self, found: Found) {
-        let Found { mut crash, bytes, .. } = found;
+        let Found { mut crash, bytes, takes_in, .. } = found;
+        self.withdraw(|crash| takes_in.contains(&crash.event_id));
         self.upward.note(&crash);
         self.claims.read(&self.region);
         self.follow_child();
@@ -504,6 +505,8 @@ impl Watcher for Monitor {
         }
         self.tail.push(bytes);
         self.scan(bytes);
+        // A report may have taken its time; what was printed meanwhile is still to be read.
+        self.last_bytes = Instant::now();
     }
 
     fn next_wake(&self) -> Option<Instant> {

@@ -48,8 +48,14 @@ impl Monitor {
     /// Takes back reports that turn out to be made by somebody else.
     pub(super) fn withdraw_claimed(&mut self) {
         self.claims.read(&self.region);
-        let claims = &mut self.claims;
-        for id in self.reports.withdraw(|crash| claims.take(crash).is_some()) {
+        let mut claims = std::mem::take(&mut self.claims);
+        self.withdraw(|crash| claims.take(crash).is_some());
+        self.claims = claims;
+    }
+
+    /// Takes back the reports of these crashes, as far as they were not sent.
+    pub(super) fn withdraw(&mut self, is_taken: impl FnMut(&Crash) -> bool) {
+        for id in self.reports.withdraw(is_taken) {
             self.delivery.withdraw(id);
             self.sink.withdraw(id);
         }

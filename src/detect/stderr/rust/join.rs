@@ -6,27 +6,34 @@
 //! backtrace of a panic that is raised while its thread unwinds already, whatever the environment
 //! says, so such a panic is joined to the one that unwinds before a third one says so.
 
+use sentry::types::Uuid;
+
+use super::super::Joined;
 use crate::detect::{Crash, Exception, Mechanism, Severity};
 
 /// `crash` with those of `earlier` that are about the same death, if there are any.
-pub fn join(earlier: &[Crash], crash: &Crash) -> Option<Crash> {
+pub fn join(earlier: &[Crash], crash: &Crash) -> Option<Joined> {
     let mut missing = missing(crash);
     let mut joined: Option<Crash> = None;
-    let mut seen = vec![crash.event_id];
+    let mut parts: Vec<Uuid> = Vec::new();
     for before in earlier.iter().rev().filter(|before| is_same_thread(before, crash)) {
         // One whose id is known has been replaced by the later one.
-        if seen.contains(&before.event_id) && !before.event_id.is_nil() {
+        let is_known = before.event_id == crash.event_id || parts.contains(&before.event_id);
+        if is_known && !before.event_id.is_nil() {
             continue;
         }
-        seen.push(before.event_id);
         let about = joined.as_ref().unwrap_or(crash);
         if missing == 0 && !is_raised_unwinding(before, about) {
             break;
         }
         missing = missing.saturating_sub(before.exceptions.len());
         joined = Some(merge(before, about));
+        parts.push(before.event_id);
     }
-    joined
+    let crash = joined?;
+    // All but the earliest, whose id it has, and those without one.
+    parts.retain(|id| *id != crash.event_id && !id.is_nil());
+    Some(Joined { crash, parts })
 }
 
 /// How many panics before it a crash is about that are not in it.

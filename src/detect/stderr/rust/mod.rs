@@ -22,7 +22,7 @@ mod panic;
 #[cfg(test)]
 mod tests;
 
-use super::runtime::{End, Line, Reader, Runtime};
+use super::runtime::{End, Joined, Line, Reader, Runtime};
 use super::text::decode;
 use crate::detect::{Crash, Ending, Frame, Location};
 
@@ -70,7 +70,7 @@ impl Runtime for Rust {
         Some(Box::new(panic::PanicReader::new(header, line.time)))
     }
 
-    fn join(&self, earlier: &[Crash], crash: &Crash) -> Option<Crash> {
+    fn join(&self, earlier: &[Crash], crash: &Crash) -> Option<Joined> {
         join::join(earlier, crash)
     }
 }

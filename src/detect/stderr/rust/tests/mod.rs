@@ -63,7 +63,8 @@ impl Stream {
         let Verdict::Crash(mut crash) = reader.end(end) else { return };
         crash.event_id = Uuid::from_u128(self.found.len() as u128 + 1);
         match Rust.join(&self.found, &crash) {
-            Some(joined) => {
+            Some(Joined { crash: joined, parts }) => {
+                self.found.retain(|crash| !parts.contains(&crash.event_id));
                 let at = self.found.iter().position(|crash| crash.event_id == joined.event_id);
                 self.found[at.unwrap()] = joined;
             }

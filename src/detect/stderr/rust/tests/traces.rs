@@ -141,6 +141,21 @@ fn a_destructor_that_panics_during_cleanup_is_about_the_first() {
 }
 
 #[test]
+fn what_a_third_panic_is_about_is_no_crash_of_its_own() {
+    let message = "panic in a destructor during cleanup";
+    let third = panic(&format!("{CORE}:233:5"), message, &full("app::main"));
+    let log = "2026-01-01T00:00:00Z  INFO app: tick\n";
+    // Until the third, nothing says that the second was raised while the first unwound.
+    let first = panic("src/a.rs:1:2", "first", &full("app::a"));
+    let second = panic("src/b.rs:1:2", "second", &full("app::Guard::drop"));
+    // The thread has survived this one.
+    let caught = panic("src/z.rs:1:2", "caught", &full("app::z"));
+    let found = read(&format!("{caught}{log}{first}{log}{second}{log}{third}"), None);
+    let values: Vec<_> = found.iter().map(values).collect();
+    assert_eq!(values, [vec!["caught"], vec!["first", "second", message]]);
+}
+
+#[test]
 fn until_1_72_two_panics_abort_without_a_third() {
     let first = format!("thread 'main' panicked at 'first', src/a.rs:1:2\n{NOTE}\n");
     let second = format!(
