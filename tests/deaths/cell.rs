@@ -72,13 +72,15 @@ fn happen(way: &Way, setting: Setting) -> Outcome {
             let state = running.state();
             // Also the process beside it, which is in a session of its own.
             let region = &regions_in(&state)[0];
-            let mut all = vec![running.pid(), program(running.pid(), setting)];
-            all.extend(holders(region));
-            all.sort_unstable();
-            all.dedup();
+            let mut all = vec![program(running.pid(), setting)];
+            for pid in holders(region).into_iter().chain([running.pid()]) {
+                if !all.contains(&pid) {
+                    all.push(pid);
+                }
+            }
             stop(&all);
             // The program first: the kernel sends SIGHUP to what is stopped and loses its parent.
-            all.iter().rev().for_each(|pid| send(libc::SIGKILL, &pid.to_string()));
+            all.iter().for_each(|pid| send(libc::SIGKILL, &pid.to_string()));
             let outcome = running.finish();
             wait_for_death(&all);
             return outcome;
