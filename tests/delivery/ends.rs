@@ -236,3 +236,44 @@ fn what_a_monitor_attached_outlives_a_correction() {
     assert!(String::from_utf8_lossy(&attached[0].1).contains("caught on main"), "{attached:?}");
     running.finish().exits_with(0);
 }
+
+/// What was sent is not corrected: the death that turns out to be behind it is an event of its own, whole.
+#[test]
+fn a_death_that_is_printed_when_its_first_panic_was_sent_arrives() {
+    let text = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/rust195-double-panic/stderr");
+    for pause in ["", "sleep 0.7; "] {
+        let server = well();
+        let script = format!(
+            "sed -n 1,5p '{text}' >&2; \
+             until ls \"$LASTWORDS_STATE_DIR\"/sent/*.envelope >/dev/null 2>&1; do sleep 0.05; done; \
+             sed -n 6,7p '{text}' >&2; {pause}sed -n '8,$p' '{text}' >&2; kill -ABRT $$"
+        );
+        let outcome = shell(&script, &server).run();
+        outcome.exits_with(134);
+        let events: Vec<_> = server.accepted().iter().map(event_of).collect();
+        let [first, death] = &events[..] else { panic!("two events: {}", events.len()) };
+        assert_eq!((first.level(), first.messages()), ("error", vec!["first: work failed"]));
+        let cleanup = "panic in a destructor during cleanup";
+        assert_eq!(death.messages(), ["first: work failed", "second: dropping lock", cleanup]);
+        assert_eq!(
+            (death.level(), &death.0["contexts"]["process"]["signal"]),
+            ("fatal", &Value::from("SIGABRT"))
+        );
+        all_are(&outcome.state(), State::Sent);
+    }
+}
+
+/// Who says that it aborts has not survived, however long its core takes.
+#[test]
+fn an_abort_that_takes_its_time_is_fatal() {
+    let text = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/rust195-stack-overflow/stderr");
+    let server = well();
+    let script = format!(
+        "sed -n 1,2p '{text}' >&2; sleep 0.7; sed -n '3,$p' '{text}' >&2; \
+         until ls \"$LASTWORDS_STATE_DIR\"/sent/*.envelope >/dev/null 2>&1; do sleep 0.05; done; kill -ABRT $$"
+    );
+    let outcome = shell(&script, &server).run();
+    outcome.exits_with(134);
+    let event = event_of(&only(&server));
+    assert_eq!((event.message(), event.level()), ("stack overflow", "fatal"));
+}

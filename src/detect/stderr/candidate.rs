@@ -59,8 +59,8 @@ pub(super) struct Candidate {
     pub(super) verdict: Option<Verdict>,
     /// Whether it is known to be a whole report.
     pub(super) whole: bool,
-    /// The id under which it was told when the stream went quiet.
-    pub(super) told: Option<Uuid>,
+    /// What it was told as when the stream went quiet.
+    pub(super) told: Option<Told>,
     /// Whether more has come since then.
     fresh: bool,
     kind: &'static dyn Runtime,
@@ -71,6 +71,16 @@ pub(super) struct Candidate {
     foreign: u32,
     /// The beginning of a line that a shipper broke, and whether it is too long.
     broken: Option<(Vec<u8>, bool)>,
+}
+
+/// What a report was told as before it was over.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    /// The id.
+    pub(super) id: Uuid,
+    /// Earlier crashes that it was joined with, and where each begins: when more of it is read, it is
+    /// joined with them again.
+    pub(super) joined: Vec<(Crash, (u64, u64))>,
 }
 
 impl Candidate {
@@ -186,16 +196,14 @@ impl Candidate {
         }
     }
 
-    /// Whether there is something to tell when the stream goes quiet. A whole report may have begun with
-    /// something that belongs to it and is not whole yet.
+    /// Whether there is something to tell when the stream goes quiet.
     pub(super) fn is_ready(&self) -> bool {
-        let is_whole = || self.reader.as_ref().is_none_or(|reader| reader.is_whole());
-        self.is_over() || (self.whole && self.fresh && is_whole())
+        self.is_over() || (self.whole && self.fresh)
     }
 
     /// What the report says so far, if its reader can go on reading.
     pub(super) fn so_far(&mut self) -> Option<Verdict> {
-        let copy = self.reader.as_ref()?.fork()?;
+        let copy = self.reader.as_mut()?.fork()?;
         self.fresh = false;
         Some(copy.end(End::Quiet))
     }

@@ -79,7 +79,7 @@ pub trait Reader: Send {
     /// A copy of what was read, to be [`end`](Self::end)ed when the stream goes quiet while this
     /// one reads on: the dump of a busy process may take longer than any pause that is waited for.
     /// `None` where a report is over when the stream goes quiet.
-    fn fork(&self) -> Option<Box<dyn Reader>> {
+    fn fork(&mut self) -> Option<Box<dyn Reader>> {
         None
     }
 

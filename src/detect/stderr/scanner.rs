@@ -20,7 +20,7 @@ use std::time::SystemTime;
 use memchr::{memchr, memchr_iter, memrchr};
 use sentry::types::Uuid;
 
-use super::candidate::{Candidate, Claim, MAX_LINE, RawLine};
+use super::candidate::{Candidate, Claim, MAX_LINE, RawLine, Told};
 use super::marks::Marks;
 use super::prefix::{Peeled, Prefix};
 use super::{End, Joined, Line, RUNTIMES, Runtime, Verdict};
@@ -157,10 +157,9 @@ impl Scanner {
                 at += 1;
             } else if let Some(verdict) = candidate.so_far() {
                 if let Verdict::Crash(crash) = verdict {
-                    let told = (candidate.runtime, candidate.told);
+                    let told = (candidate.runtime, candidate.told.take());
                     let new = candidate.found(crash);
-                    let id = self.emit(told, new, found);
-                    self.candidates[at].told = Some(id);
+                    self.candidates[at].told = Some(self.emit(told, new, found));
                 }
                 at += 1;
             } else {
@@ -349,10 +348,11 @@ impl Scanner {
     /// Hands out what has become of a report that has ended.
     fn hand_out(&mut self, at: usize, found: &mut dyn FnMut(Found)) {
         let mut candidate = self.candidates.remove(at);
+        let told = candidate.told.take();
         if let Some(Verdict::Crash(crash)) = candidate.verdict.take() {
             self.candidates.retain(|other| other.parent != Some(candidate.id));
             let new = candidate.found(crash);
-            self.emit((candidate.runtime, candidate.told), new, found);
+            self.emit((candidate.runtime, told), new, found);
         }
     }
 
@@ -360,33 +360,40 @@ impl Scanner {
     /// same death, or a fresh one.
     fn emit(
         &mut self,
-        (runtime, told): (usize, Option<Uuid>),
+        (runtime, told): (usize, Option<Told>),
         mut new: Found,
         found: &mut dyn FnMut(Found),
-    ) -> Uuid {
-        new.crash.event_id = told.unwrap_or_else(random_id);
+    ) -> Told {
+        // What was joined has the id of the earliest, which it is joined with again.
+        let own = told.as_ref().filter(|told| told.joined.is_empty());
+        new.crash.event_id = own.map_or_else(random_id, |told| told.id);
         let kind = self.runtimes[runtime];
         let recent = &mut self.recent[runtime];
-        if let Some(told) = told {
-            recent.forget(told);
-        }
+        let told_as = told.map(|told| {
+            recent.forget(told.id);
+            told.joined.into_iter().for_each(|(crash, start)| recent.restore(crash, start));
+            told.id
+        });
+        let mut with = Vec::new();
         if let Some(Joined { crash: joined, parts }) = kind.join(&recent.crashes, &new.crash) {
-            for part in &parts {
-                recent.forget(*part);
+            // The earliest last.
+            with.extend(parts.iter().filter_map(|part| recent.forget(*part)));
+            with.extend(recent.forget(joined.event_id));
+            if let Some((_, (line, byte))) = with.last() {
+                (new.lines.0, new.bytes.0) = (*line, *byte);
             }
             new.takes_in = parts;
-            if let Some((line, byte)) = recent.forget(joined.event_id) {
-                (new.lines.0, new.bytes.0) = (line, byte);
-            }
-            new.takes_in.extend(told.filter(|told| *told != joined.event_id));
+            new.takes_in.extend(told_as.filter(|told| *told != joined.event_id));
             new.crash = joined;
         }
         if kind.may_join() {
             recent.keep(&new);
         }
-        let id = new.crash.event_id;
+        // As they stand in `recent`: the earliest first.
+        with.reverse();
+        let told = Told { id: new.crash.event_id, joined: with };
         found(new);
-        id
+        told
     }
 }
 
@@ -406,15 +413,18 @@ impl Recent {
             self.crashes.remove(0);
             self.starts.remove(0);
         }
-        self.crashes.push(found.crash.clone());
-        self.starts.push((found.lines.0, found.bytes.0));
+        self.restore(found.crash.clone(), (found.lines.0, found.bytes.0));
     }
 
-    /// Drops the crash with an id; gives where it began.
-    fn forget(&mut self, id: Uuid) -> Option<(u64, u64)> {
+    fn restore(&mut self, crash: Crash, start: (u64, u64)) {
+        self.crashes.push(crash);
+        self.starts.push(start);
+    }
+
+    /// Drops the crash with an id; gives it, and where it began.
+    fn forget(&mut self, id: Uuid) -> Option<(Crash, (u64, u64))> {
         let at = self.crashes.iter().position(|crash| crash.event_id == id)?;
-        self.crashes.remove(at);
-        Some(self.starts.remove(at))
+        Some((self.crashes.remove(at), self.starts.remove(at)))
     }
 }
 

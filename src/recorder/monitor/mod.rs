@@ -4,8 +4,8 @@
 //! printed, by its own panic hook, or by its exit status alone. The child's last lines are in a region
 //! on disk before they are looked at, and a report is in the spool as soon as its crash has been read.
 //! **Lost:** if the monitor is killed, what the child does afterwards; what it had read is in the
-//! region. Crashes beyond
-//! [`MOST_REPORTS`] of one run.
+//! region. Crashes beyond [`MOST_REPORTS`] of one run. What was sent is not corrected: a death that turns
+//! out, more than a second later, to be behind a panic that was sent is an event of its own.
 //!
 //! It runs on one thread, in [`supervise::run`]'s loop, and does nothing there that waits for
 //! anybody: what it writes goes to files of its own, and what is sent is sent by threads that begin
@@ -41,12 +41,14 @@ use crate::detect::autopsy::{Known, Outcome};
 use crate::detect::outside::Images;
 use crate::detect::stderr::{Found, Scanner};
 use crate::detect::{Crash, Ending, Runtime};
-use crate::record::{Identity, Region, Select, Snapshot, StderrWriter, remove_region, wall_millis};
+use crate::record::{
+    Identity, Region, Select, Snapshot, StderrWriter, random_id, remove_region, wall_millis,
+};
 use crate::report::{self, Ambient, Attachment, CgroupMemory, ProcessInfo, Scene, Usage};
 use crate::supervise::{self, Ended, StartError, Watcher};
 use below::Below;
 use claims::{Claims, Upward};
-use reports::Reports;
+use reports::{Held, Reports};
 use tail::Tail;
 
 /// How long the stream must be quiet before a report that is whole is taken for ended.
@@ -137,6 +139,8 @@ struct Monitor {
     /// Crashes that were printed and are reported by the process itself under its ids, each with the
     /// id that the scanner knows it by.
     printed_too: Vec<(Uuid, Crash)>,
+    /// Ids that the scanner gave to crashes, and those that they are reported under instead.
+    renamed: Vec<(Uuid, Uuid)>,
     claims: Claims,
     below: Below,
     /// When the ledger is looked at next, if a process below writes in it.
@@ -203,6 +207,7 @@ impl Monitor {
             last_bytes: Instant::now(),
             reports: Reports::default(),
             printed_too: Vec::new(),
+            renamed: Vec::new(),
             claims: Claims::default(),
             below: Below::default(),
             look_at: None,
@@ -242,7 +247,6 @@ impl Monitor {
     /// A crash was read.
     fn on_found(&mut self, found: Found) {
         let Found { mut crash, bytes, takes_in, .. } = found;
-        self.withdraw(|crash| takes_in.contains(&crash.event_id));
         self.upward.note(&crash);
         self.claims.read(&self.region);
         self.follow_child();
@@ -259,11 +263,33 @@ impl Monitor {
             self.complete(id, None);
             self.printed_too.push((scanned, crash));
         } else {
+            crash.event_id = self.id_to_report(&crash, &takes_in);
+            self.withdraw(|part| {
+                takes_in.contains(&part.event_id) && part.event_id != crash.event_id
+            });
             self.report(crash, Some(bytes.0));
         }
         self.meet_below();
         let older = self.printed_too.len().saturating_sub(MOST_PRINTED);
         self.printed_too.drain(..older);
+    }
+
+    /// The id to report a crash under that the scanner has found: another one where its report was sent
+    /// before all of it was read, for what was sent is not corrected any more.
+    fn id_to_report(&mut self, crash: &Crash, takes_in: &[Uuid]) -> Uuid {
+        let scanned = crash.event_id;
+        let renamed = self.renamed.iter().rev().find(|(of, _)| *of == scanned);
+        let id = renamed.map_or(scanned, |(_, id)| *id);
+        let says_more = |held: &Held| held.scene.crash.exceptions.len() < crash.exceptions.len();
+        let is_sent = self.sink.spool().is_some() && !self.sink.still_waits(id);
+        if !is_sent || !self.reports.get(id).is_some_and(|held| held.published && says_more(held)) {
+            return id;
+        }
+        let waits = takes_in.iter().copied().find(|part| self.sink.still_waits(*part));
+        let id = waits.unwrap_or_else(random_id);
+        self.renamed.push((scanned, id));
+        self.renamed.drain(..self.renamed.len().saturating_sub(MOST_PRINTED));
+        id
     }
 
     /// Makes a report and writes it.
@@ -435,7 +461,9 @@ impl Monitor {
             started_millis: self.identity.started_millis,
             ..now
         };
-        let errors = self.made.saturating_sub(u64::from(self.end.is_some()));
+        // Several panics of one death are one report.
+        let below = self.claims.reported().filter(|id| self.sink.contains(*id)).count() as u64;
+        let errors = (self.made + below).saturating_sub(u64::from(self.end.is_some()));
         let (outcome, report) = (self.outcome, self.end);
         let run = Run { identity: &identity, ended: SystemTime::now(), outcome, errors, report };
         sessions::tell(&self.sink, &self.delivery, &run);

@@ -56,6 +56,7 @@ impl Monitor {
     /// Takes back the reports of these crashes, as far as they were not sent.
     pub(super) fn withdraw(&mut self, is_taken: impl FnMut(&Crash) -> bool) {
         for id in self.reports.withdraw(is_taken) {
+            self.made = self.made.saturating_sub(1);
             self.delivery.withdraw(id);
             self.sink.withdraw(id);
         }

@@ -101,8 +101,10 @@ impl Reports {
             held.settled = true;
             settled.all.push(held.scene.crash.event_id);
             let crash = &mut held.scene.crash;
-            // What another runtime calls fatal ended its process, which was not the one watched.
-            if crash.runtime == Runtime::Rust && crash.severity == Severity::Fatal {
+            // What another runtime calls fatal ended its process, which was not the one watched; and who
+            // says that it aborts is still at it.
+            let may_go_on = crash.runtime == Runtime::Rust && !says_that_it_aborts(crash);
+            if may_go_on && crash.severity == Severity::Fatal {
                 crash.severity = Severity::Error;
                 settled.changed.push(crash.event_id);
             }
@@ -161,6 +163,18 @@ impl Reports {
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Held> {
         self.0.iter_mut()
     }
+}
+
+/// Whether the standard library has said of a crash that the process aborts.
+fn says_that_it_aborts(crash: &Crash) -> bool {
+    crash.exceptions.iter().any(|exception| {
+        let place = exception.location.as_ref().map_or("", |place| &place.file);
+        let cannot_unwind = place.ends_with("core/src/panicking.rs")
+            && ["panic in a function that cannot unwind", "panic in a destructor during cleanup"]
+                .iter()
+                .any(|start| exception.value.starts_with(start));
+        exception.mechanism == Mechanism::Abort || cannot_unwind
+    })
 }
 
 /// Whether a process that ended like this has survived the panics that its end is not about.

@@ -180,7 +180,9 @@ impl Vigil {
 
     fn tell_session(&self, remains: &Remains, reported: &Reported) {
         let Ok(snapshot) = remains.brief() else { return };
-        let is_error = |id: &&Uuid| Some(**id) != reported.end;
+        // Several panics of one death are one report.
+        let sink = &self.reporting.sink;
+        let is_error = |id: &&Uuid| Some(**id) != reported.end && sink.contains(**id);
         let errors = self.met.iter().chain(&reported.ids).filter(is_error).count() as u64;
         let run = Run {
             identity: &snapshot.identity,

@@ -417,7 +417,7 @@ impl Reader for Report {
         self.stray > 0
     }
 
-    fn fork(&self) -> Option<Box<dyn Reader>> {
+    fn fork(&mut self) -> Option<Box<dyn Reader>> {
         Some(Box::new(self.clone()))
     }
 

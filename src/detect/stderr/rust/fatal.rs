@@ -23,6 +23,7 @@ const MOST_FOREIGN: usize = 64;
 const FEW_FOREIGN: usize = 8;
 
 /// Reads the lines behind such a report.
+#[derive(Clone)]
 pub struct FatalReader {
     kind: Fatal,
     thread: Option<CrashedThread>,
@@ -139,6 +140,10 @@ impl Reader for FatalReader {
 
     fn is_stray(&self) -> bool {
         self.stray
+    }
+
+    fn fork(&mut self) -> Option<Box<dyn Reader>> {
+        Some(Box::new(self.clone()))
     }
 
     fn held_bytes(&self) -> usize {

@@ -21,7 +21,7 @@ const MOST_NAME: usize = 2048;
 const MOST_BRACKETS: usize = 64;
 
 /// A backtrace as it is read.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Trace {
     inner: Vec<Frame>,
     outer: VecDeque<Frame>,

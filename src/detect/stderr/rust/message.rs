@@ -15,7 +15,7 @@ const MOST_BYTES: usize = 64 * 1024;
 const LOOK_AHEAD: usize = 64;
 
 /// A message as it is read.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Message {
     lines: Vec<String>,
     kept: usize,

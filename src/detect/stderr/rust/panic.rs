@@ -27,6 +27,7 @@ const MOST_FOREIGN: usize = 256;
 const FEW_FOREIGN: usize = 16;
 
 /// Reads one panic, and those about the same death that follow at once.
+#[derive(Clone)]
 pub struct PanicReader {
     /// The panics that are read whole, in the order they were printed.
     exceptions: Vec<Exception>,
@@ -39,9 +40,13 @@ pub struct PanicReader {
     aborts: bool,
     /// Lines since the last that belonged to the report.
     foreign: usize,
+    /// Whether the stream has been quiet since the panic began: no proof is waited for any more that a line
+    /// which does not read like the message's is one of it.
+    paused: bool,
 }
 
 /// The panic that is being read.
+#[derive(Clone)]
 struct Panic {
     location: Option<Location>,
     message: Message,
@@ -127,7 +132,8 @@ impl PanicReader {
         let (doubtful, aborts) = (header.doubtful, header.aborts);
         let (panic, state) = Panic::new(header);
         let exceptions = Vec::new();
-        PanicReader { exceptions, panic, state, time, thread, doubtful, aborts, foreign: 0 }
+        let (foreign, paused) = (0, false);
+        PanicReader { exceptions, panic, state, time, thread, doubtful, aborts, foreign, paused }
     }
 
     /// The message has ended, and the report is a panic's: what follows proves it.
@@ -225,6 +231,7 @@ impl PanicReader {
             self.exceptions.push(whole.exception());
         }
         self.state = state;
+        self.paused = false;
     }
 
     /// Whether a header that follows at once is about the same death: it names the same thread and
@@ -258,7 +265,8 @@ impl PanicReader {
             return self.pass_over(if self.doubtful { FEW_FOREIGN } else { 0 });
         }
         self.panic.message.push(line);
-        if self.panic.message.is_given_up() { self.over() } else { Step::Taken }
+        let waits_in_vain = self.paused && self.panic.message.is_astray();
+        if waits_in_vain || self.panic.message.is_given_up() { self.over() } else { Step::Taken }
     }
 
     fn closed(&mut self, line: &str) -> Step {
@@ -394,6 +402,12 @@ impl Reader for PanicReader {
             State::Message => self.panic.message.is_astray(),
             State::Closed | State::Trace | State::Over => self.foreign > 0,
         }
+    }
+
+    fn fork(&mut self) -> Option<Box<dyn Reader>> {
+        let copy = self.clone();
+        self.paused = !matches!(self.state, State::Quoted | State::First);
+        Some(Box::new(copy))
     }
 
     fn held_bytes(&self) -> usize {
