@@ -24,6 +24,7 @@ use std::cell::Cell;
 use std::panic::PanicHookInfo;
 use std::sync::{Arc, Once, OnceLock};
 
+use super::NoUnwind;
 use crate::record::{
     Facts, LedgerEntry, LedgerKind, Recording, Region, flags, hash_message, hash_place,
     panic_clocks, panicking_thread,
@@ -200,35 +201,8 @@ pub(crate) fn walk(mut each: impl FnMut(u64) -> bool) {
     backtrace::trace(&mut step);
 }
 
-/// Why a panic cannot unwind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum NoUnwind {
-    /// A destructor that ran while another panic unwound has panicked itself.
-    InCleanup,
-    /// A panic has reached a function that nothing may unwind out of, such as an `extern "C"` one.
-    AtBoundary,
-    /// The panic itself is of a kind that aborts, such as a violated precondition of `unsafe`.
-    ByItself,
-}
-
-/// The standard library does not say on the stable channel whether a panic can unwind; its own
-/// panics about that are told by their message and place (`core/src/panicking.rs`).
 fn no_unwind(info: &PanicHookInfo<'_>, message: &str) -> Option<NoUnwind> {
-    let file = info.location().map_or("", |location| location.file());
-    let from_panicking = file.ends_with("core/src/panicking.rs");
-    let begins = |start: &str| message.starts_with(start);
-    if from_panicking && begins("panic in a destructor during cleanup") {
-        Some(NoUnwind::InCleanup)
-    } else if from_panicking && begins("panic in a function that cannot unwind") {
-        Some(NoUnwind::AtBoundary)
-    } else if begins("unsafe precondition(s) violated: ")
-        || begins("misaligned pointer dereference: address must be a multiple of 0x")
-        || message == "null pointer dereference occurred"
-    {
-        Some(NoUnwind::ByItself)
-    } else {
-        None
-    }
+    NoUnwind::of(message, info.location().map_or("", |location| location.file()))
 }
 
 /// Remembers a panic of this thread, and gives the last two before it.

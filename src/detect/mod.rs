@@ -23,6 +23,7 @@ mod fatal;
 mod fault;
 pub(crate) mod hook;
 mod in_app;
+mod no_unwind;
 pub mod oom;
 #[cfg(target_os = "linux")]
 pub(crate) mod outside;
@@ -41,6 +42,7 @@ pub use crash::{
 };
 pub use error::captured;
 pub use in_app::OwnCrates;
+pub(crate) use no_unwind::NoUnwind;
 pub(crate) use panic::rustc_version;
 pub use panic::{Family, families};
 pub use rlimits::ResourceLimits;

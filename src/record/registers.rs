@@ -27,7 +27,6 @@ const AARCH64: [&str; 34] = [
 
 impl Machine {
     /// The machine this program is built for, if its registers are kept.
-    /// The machine this program is built for, if its registers are kept.
     #[cfg(target_os = "linux")]
     pub(crate) const HERE: Option<Machine> = if cfg!(target_arch = "x86_64") {
         Some(Machine::X86_64)

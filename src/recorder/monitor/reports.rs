@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use sentry::types::Uuid;
 
-use crate::detect::{Crash, Ending, Mechanism, Runtime, Severity, exit};
+use crate::detect::{Crash, Ending, Mechanism, NoUnwind, Runtime, Severity, exit};
 use crate::recorder::publish::SETTLED;
 use crate::report::Scene;
 
@@ -168,12 +168,9 @@ impl Reports {
 /// Whether the standard library has said of a crash that the process aborts.
 fn says_that_it_aborts(crash: &Crash) -> bool {
     crash.exceptions.iter().any(|exception| {
-        let place = exception.location.as_ref().map_or("", |place| &place.file);
-        let cannot_unwind = place.ends_with("core/src/panicking.rs")
-            && ["panic in a function that cannot unwind", "panic in a destructor during cleanup"]
-                .iter()
-                .any(|start| exception.value.starts_with(start));
-        exception.mechanism == Mechanism::Abort || cannot_unwind
+        let why = NoUnwind::of_exception(exception);
+        exception.mechanism == Mechanism::Abort
+            || matches!(why, Some(NoUnwind::InCleanup | NoUnwind::AtBoundary))
     })
 }
 

@@ -9,7 +9,7 @@
 use sentry::types::Uuid;
 
 use super::super::Joined;
-use crate::detect::{Crash, Exception, Mechanism, Severity};
+use crate::detect::{Crash, Exception, Mechanism, NoUnwind, Severity};
 
 /// `crash` with those of `earlier` that are about the same death, if there are any.
 pub fn join(earlier: &[Crash], crash: &Crash) -> Option<Joined> {
@@ -38,15 +38,13 @@ pub fn join(earlier: &[Crash], crash: &Crash) -> Option<Joined> {
 
 /// How many panics before it a crash is about that are not in it.
 fn missing(crash: &Crash) -> usize {
-    let begins = |start: &str| {
-        crash.exceptions.iter().position(|exception| {
-            let place = exception.location.as_ref().map_or("", |place| &place.file);
-            place.ends_with("core/src/panicking.rs") && exception.value.starts_with(start)
-        })
+    let first = |why| {
+        let mut all = crash.exceptions.iter();
+        all.position(|exception| NoUnwind::of_exception(exception) == Some(why))
     };
-    if let Some(before) = begins("panic in a destructor during cleanup") {
+    if let Some(before) = first(NoUnwind::InCleanup) {
         2usize.saturating_sub(before)
-    } else if let Some(before) = begins("panic in a function that cannot unwind") {
+    } else if let Some(before) = first(NoUnwind::AtBoundary) {
         1usize.saturating_sub(before)
     } else {
         0
