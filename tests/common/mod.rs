@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports, reason = "every test binary uses its own part of this")]
 
 mod dispositions;
+mod left;
 mod setting;
 mod waiting;
 
@@ -26,6 +27,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub use dispositions::by_default;
+pub use left::left_in;
 pub use setting::Setting;
 pub use waiting::{HANGS, wait_until};
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::ways::{self, Act, Way};
-use crate::common::{Event, Outcome, Run, Setting, regions_in, wait_until};
+use crate::common::{Event, Outcome, Run, Setting, left_in, regions_in, wait_until};
 
 const LASTWORDS: &str = env!("CARGO_BIN_EXE_lastwords");
 
@@ -203,16 +203,7 @@ fn send_if_there(signal: i32, pid: u32) {
 
 /// No region, no temporary file, no file of tags; and no process.
 fn nothing_is_left(way: &Way, setting: Setting, state: &Path) {
-    let mut left = Vec::new();
-    for folder in ["regions", "waiting", "sent", "tmp", "."] {
-        let files = std::fs::read_dir(state.join(folder)).into_iter().flatten().flatten();
-        left.extend(files.map(|file| file.path()).filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            path.is_file()
-                && !name.ends_with(".envelope")
-                && !["lock", "journal.json"].contains(&&*name)
-        }));
-    }
+    let left = left_in(state);
     assert!(left.is_empty(), "{} {setting:?}: {left:?}", way.title);
 }
 

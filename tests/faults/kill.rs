@@ -11,7 +11,7 @@ use lastwords::deliver::Spool;
 use super::judge::{self, Case, Ended, Marks};
 use super::plan::{Act, End, Plan};
 use super::processes;
-use crate::common::{HANGS, Profile, Run, Running, Setting, regions_in, wait_until};
+use crate::common::{HANGS, Profile, Run, Running, Setting, left_in, regions_in, wait_until};
 
 const LASTWORDS: &str = env!("CARGO_BIN_EXE_lastwords");
 
@@ -186,15 +186,7 @@ fn nothing_is_left(state: &Path) {
     // What a process that is killed while it writes leaves of a report goes with the next that opens the
     // spool.
     drop(Spool::open(state, 1 << 30).expect("a spool"));
-    let mut left = Vec::new();
-    for folder in ["regions", "waiting", "sent", "rejected", "limited", "sessions", "tmp", "."] {
-        let files = std::fs::read_dir(state.join(folder)).into_iter().flatten().flatten();
-        left.extend(files.map(|file| file.path()).filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let known = name.ends_with(".envelope") || name == "lock" || name == "delivery.json";
-            path.is_file() && !known
-        }));
-    }
+    let left = left_in(state);
     assert!(left.is_empty(), "{left:?}");
 }
 

@@ -64,7 +64,11 @@ fn a_daemon_is_reported_once() {
             outcome.exits_with(0);
             let state = outcome.state();
             wait_until("the daemon ends", || processes_of(&state).is_empty());
-            sweep(&state);
+            // Its environment goes a moment before it is dead.
+            wait_until("its region stays", || {
+                sweep(&state);
+                regions_in(&state).is_empty()
+            });
             has_events(&outcome, events, &format!("{how} {way}"));
             nothing_is_left(&state);
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 pub use crate::common::wait_until;
-use crate::common::{Outcome, Profile, Run, regions_in};
+use crate::common::{Outcome, Profile, Run, left_in, regions_in};
 
 pub const LASTWORDS: &str = env!("CARGO_BIN_EXE_lastwords");
 
@@ -46,16 +46,7 @@ pub fn sweep(state: &Path) -> String {
 /// What is left that should not be: no region, no temporary file, no file of tags.
 #[track_caller]
 pub fn nothing_is_left(state: &Path) {
-    let mut left = Vec::new();
-    for folder in ["regions", "waiting", "sent", "tmp", "."] {
-        let files = std::fs::read_dir(state.join(folder)).into_iter().flatten().flatten();
-        left.extend(files.map(|file| file.path()).filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            path.is_file()
-                && !name.ends_with(".envelope")
-                && !["lock", "journal.json"].contains(&&*name)
-        }));
-    }
+    let left = left_in(state);
     assert!(left.is_empty(), "{left:?}");
 }
 
