@@ -13,8 +13,6 @@ mod judge;
 mod kill;
 #[path = "faults/plan.rs"]
 mod plan;
-#[path = "faults/processes.rs"]
-mod processes;
 
 use std::collections::BTreeMap;
 use std::io::Write;

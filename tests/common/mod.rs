@@ -7,6 +7,7 @@
 
 mod dispositions;
 mod left;
+pub mod processes;
 mod setting;
 mod waiting;
 

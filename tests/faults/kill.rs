@@ -10,8 +10,9 @@ use lastwords::deliver::Spool;
 
 use super::judge::{self, Case, Ended, Marks};
 use super::plan::{Act, End, Plan};
-use super::processes;
-use crate::common::{HANGS, Profile, Run, Running, Setting, left_in, regions_in, wait_until};
+use crate::common::{
+    HANGS, Profile, Run, Running, Setting, left_in, processes, regions_in, wait_until,
+};
 
 const LASTWORDS: &str = env!("CARGO_BIN_EXE_lastwords");
 
@@ -57,7 +58,7 @@ pub fn carry_out(plan: &Plan) -> Case {
     let ids = death_ids(&state);
     let reached = strike(plan, started, &marks, &state);
     let outcome = running.finish();
-    wait_until("a process stays", || processes::of(&state).is_empty());
+    processes::wait_until_ended(&state);
     let zombies = || processes::zombies_of_group(started).is_empty();
     wait_until("a zombie stays", zombies);
     sweep_all(&state);

@@ -7,13 +7,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lastwords::deliver::{Spool, State};
 use lastwords::report::Envelope;
 use serde_json::Value;
 
-use super::common::Profile;
+use super::common::{Profile, processes};
 use super::faulty::{Faulty, Received, Reply, mixed};
 use super::{ids, last_drains};
 
@@ -25,9 +25,6 @@ const PROCESSES: usize = 4;
 
 /// The longest that a monitor lives which is killed.
 const LONGEST_LIFE: u64 = 300;
-
-/// What takes longer never ends.
-const HANGS: Duration = Duration::from_secs(30);
 
 /// A program that dies, every third time one that records itself. Its event can be told by a tag.
 fn start(number: u64, state: &Path, dsn: &str) -> Child {
@@ -91,11 +88,7 @@ fn every_death_is_one_event_whoever_is_killed() {
         shares.into_iter().flat_map(|share| share.join().expect("no panic")).collect::<Vec<_>>()
     });
     // What the killed have left behind still dies.
-    let begun = Instant::now();
-    while children_in(state) {
-        assert!(begun.elapsed() < HANGS, "a program hangs");
-        thread::sleep(Duration::from_millis(5));
-    }
+    processes::wait_until_ended(state);
 
     healthy.store(true, Ordering::SeqCst);
     let in_storm = server.accepted().len();
@@ -125,14 +118,4 @@ fn every_death_is_one_event_whoever_is_killed() {
         assert!(right, "death {number}: {events:?}");
     }
     assert_eq!(ids(&spool, State::Sent).len(), by_death.len());
-}
-
-/// Whether a process still works in this state directory.
-fn children_in(state: &Path) -> bool {
-    let wanted = [b"LASTWORDS_STATE_DIR=", state.as_os_str().as_encoded_bytes()].concat();
-    let processes = std::fs::read_dir("/proc").expect("a system with processes").flatten();
-    let environments = processes.filter_map(|it| std::fs::read(it.path().join("environ")).ok());
-    environments
-        .into_iter()
-        .any(|environment| environment.split(|byte| *byte == 0).any(|variable| variable == wanted))
 }

@@ -1,11 +1,10 @@
 //! Processes that live otherwise than most.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::common::{Outcome, Profile, Running, events_in, regions_in};
+use crate::common::{Outcome, Profile, Running, events_in, processes, regions_in};
 use crate::support::{
-    ALL, is_gone, nothing_is_left, number, run, send, state, sweep, wait_until, wait_until_reported,
+    ALL, nothing_is_left, number, run, send, state, sweep, wait_until, wait_until_reported,
 };
 
 #[track_caller]
@@ -63,12 +62,8 @@ fn a_daemon_is_reported_once() {
             let outcome = run(how, "daemon").variable("WAY", way).run();
             outcome.exits_with(0);
             let state = outcome.state();
-            wait_until("the daemon ends", || processes_of(&state).is_empty());
-            // Its environment goes a moment before it is dead.
-            wait_until("its region stays", || {
-                sweep(&state);
-                regions_in(&state).is_empty()
-            });
+            processes::wait_until_ended(&state);
+            sweep(&state);
             has_events(&outcome, events, &format!("{how} {way}"));
             nothing_is_left(&state);
         }
@@ -131,7 +126,7 @@ fn with_a_monitor_the_watch_is_over() {
     let running = executes("monitor");
     let state = running.state();
     wait_until("the watch is over", || {
-        regions_in(&state).is_empty() && processes_of(&state) == [running.pid()]
+        regions_in(&state).is_empty() && processes::of(&state) == [running.pid()]
     });
     running.signal(libc::SIGKILL);
     let outcome = running.finish();
@@ -143,7 +138,8 @@ fn with_a_monitor_the_watch_is_over() {
 fn with_a_wrap_the_new_program_is_watched_as_under_run() {
     for how in ["wrap", "builder-wrap"] {
         let running = executes(how);
-        send(child_of(running.pid()).cast_signed(), libc::SIGKILL);
+        let program = processes::child_of(running.pid()).expect("a child");
+        send(program.cast_signed(), libc::SIGKILL);
         let outcome = running.finish();
         outcome.dies_by(libc::SIGKILL);
         has_events(&outcome, 1, how);
@@ -193,7 +189,8 @@ fn a_process_without_its_main_thread_lives() {
             let mut running = run(how, "main-thread-ends").start();
             running.wait_for_line("ready");
             let is_wrapped = how.ends_with("wrap");
-            let pid = if is_wrapped { child_of(running.pid()) } else { running.pid() };
+            let child = || processes::child_of(running.pid()).expect("a child");
+            let pid = if is_wrapped { child() } else { running.pid() };
             assert_eq!(state(pid), Some('Z'), "{how}");
             sweep(&running.state());
             assert_eq!(events_in(&running.state()).len(), 0, "{how}: it lives");
@@ -238,28 +235,9 @@ fn a_thousand_starts_and_stops_leave_nothing() {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
             threads.into_iter().for_each(|thread| thread.join().expect("no failure"));
         });
-        wait_until("a process stays", || processes_of(folder.path()).is_empty());
+        processes::wait_until_ended(folder.path());
         assert_eq!(regions_in(folder.path()).len(), 0, "{how}");
         assert_eq!(events_in(folder.path()).len(), 0, "{how}");
         nothing_is_left(folder.path());
     }
-}
-
-/// The child of a process.
-fn child_of(pid: u32) -> u32 {
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    let children = children.expect("the kernel lists children");
-    children.split_whitespace().next().expect("a child").parse().expect("a pid")
-}
-
-/// The living processes whose state directory this is.
-fn processes_of(state: &Path) -> Vec<u32> {
-    let variable = format!("LASTWORDS_STATE_DIR={}", state.display());
-    let all = std::fs::read_dir("/proc").expect("a /proc").flatten();
-    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let is_of = |pid: &u32| {
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
-    };
-    pids.filter(is_of).filter(|pid| !is_gone(*pid)).collect()
 }
