@@ -121,12 +121,31 @@ pub fn triple(text: &[u8], from: usize) -> Option<Range<usize>> {
     if !text[from..].starts_with(&three) {
         return None;
     }
-    let line = memchr::memchr(b'\n', &text[start..]).unwrap_or(text.len() - start);
+    let rest = &text[start..];
     // Every kind of quote may once look in vain to the end of the text, so there must be few kinds.
-    let reach = if quote.is_of_a_level() { text.len() } else { start + line };
-    let len = memchr::memmem::find(&text[start..reach], &three).unwrap_or(line);
+    let far = || memchr::memmem::find(rest, &three).filter(|_| quote.is_of_a_level());
+    let len = within_line(rest, &three).or_else(far).unwrap_or_else(|| line_len(rest));
     let value = text[start..start + len].trim_ascii();
     Some(start..if value == MARKER { start } else { start + len })
+}
+
+/// Where `what` is in the first line of a text. No more than four times as much is looked at as there is
+/// before it, whatever the line's length.
+fn within_line(text: &[u8], what: &[u8]) -> Option<usize> {
+    let mut reach = WHITE;
+    loop {
+        let part = &text[..reach.min(text.len())];
+        let line = &part[..line_len(part)];
+        let found = memchr::memmem::find(line, what);
+        if found.is_some() || line.len() < reach {
+            return found;
+        }
+        reach *= 4;
+    }
+}
+
+fn line_len(text: &[u8]) -> usize {
+    memchr::memchr(b'\n', text).unwrap_or(text.len())
 }
 
 /// Where a value in quotes or brackets begins on the line below, behind a key in quotes or an equals

@@ -145,6 +145,6 @@ fn hostile_lines_take_linear_time() {
     let begun = std::time::Instant::now();
     let found = breadcrumbs(&raw, usize::MAX);
     assert!(!found.is_empty());
-    // A line of 16 KiB in less than 100 ms, unoptimised and on a busy machine.
-    assert!(begun.elapsed() < Duration::from_millis(100) * lines.len() as u32);
+    // A second in a debug build; what is quadratic takes minutes.
+    assert!(begun.elapsed() < Duration::from_secs(60), "it hangs");
 }

@@ -255,7 +255,7 @@ fn near_misses_take_no_longer_than_others() {
         let start = std::time::Instant::now();
         drop(scrubber.text(&text));
         let took = start.elapsed();
-        // A debug build takes some 100 ms; what is quadratic takes minutes.
-        assert!(took.as_secs() < 10, "{piece:?} took {took:?}");
+        // A debug build takes some 100 ms; what is quadratic takes minutes. How fast it is a bench tells.
+        assert!(took.as_secs() < 60, "{piece:?} hangs: {took:?}");
     }
 }
