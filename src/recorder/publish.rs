@@ -45,6 +45,18 @@ const OWN_TURN: Duration = Duration::from_millis(500);
 /// The exit status of a program whose `main` panicked, from the standard library's runtime.
 const PANICKED: i32 = 101;
 
+/// How long a process has run when its start is over.
+const START: Duration = Duration::from_secs(1);
+
+/// Notes the counters by which a sweep tells the OOM killer from other kills.
+fn note_memory(region: &Region) {
+    let Some(cgroup) = MemoryCgroup::of_this_process() else { return };
+    let Some(oom_kills) = cgroup.oom_kills() else { return };
+    let Ok(cgroup) = serde_json::to_value(cgroup) else { return };
+    let memory = MemoryAtStart { cgroup, oom_kills };
+    region.change_identity(|identity| identity.memory = Some(memory));
+}
+
 /// Makes reports of a recording's panics.
 pub(super) struct Publisher {
     settings: Settings,
@@ -109,26 +121,22 @@ impl Publisher {
         &self.delivery
     }
 
-    /// Notes the counters by which a sweep tells the OOM killer from other kills. Finding them takes some
-    /// system calls: the start does not wait for it.
-    pub(super) fn note_memory(&self, region: &Region) {
-        let Some(cgroup) = MemoryCgroup::of_this_process() else { return };
-        let Some(oom_kills) = cgroup.oom_kills() else { return };
-        let Ok(cgroup) = serde_json::to_value(cgroup) else { return };
-        let memory = MemoryAtStart { cgroup, oom_kills };
-        region.change_identity(|identity| identity.memory = Some(memory));
-    }
-
-    /// Does what can be done once the start is over, beside everything else: a panic must not wait
-    /// for it.
-    pub(super) fn use_idle_time(&self) {
+    /// Begins what neither the start nor a panic is to wait for, in a thread that touches none of the
+    /// program's descriptors: the counters by which a sweep tells the OOM killer from other kills are
+    /// noted at once, what a report will need is prepared once the start is over.
+    pub(super) fn begin_side_work(&self) {
+        let recording = Arc::clone(&self.recording);
         let (checksum, scrubber) = (Arc::clone(&self.checksum), self.seal.scrubber());
         let work = move || {
+            recording.existing_region().map(note_memory);
+            std::thread::sleep(START);
             scrubber.prepare();
             checksum.prepare();
         };
-        // Without a thread it is done when it is needed.
-        let _ = thread::spawn("lastwords-idle", work);
+        // Without a thread the rest is done when it is needed.
+        if thread::spawn_apart("lastwords-idle", work).is_err() {
+            self.recording.existing_region().map(note_memory);
+        }
     }
 
     /// Elsewhere no process leaves anything.

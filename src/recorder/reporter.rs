@@ -27,9 +27,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long the start of the thread is waited for.
 const LONGEST_START: Duration = Duration::from_millis(100);
 
-/// How long a process has run when its start is over.
-const IDLE: Duration = Duration::from_secs(1);
-
 /// How long is slept at most before looking again.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -101,11 +98,10 @@ impl Reporter {
 
     /// Reports panics as they come, for ever.
     fn work(&self, publisher: &Publisher) {
-        let (begun, mut was_idle) = (Instant::now(), false);
         if let Some(region) = publisher.recording().existing_region() {
             region.prefault();
-            publisher.note_memory(region);
         }
+        publisher.begin_side_work();
         loop {
             let round = catch_unwind(AssertUnwindSafe(|| {
                 if let Some(region) = publisher.recording().existing_region() {
@@ -123,12 +119,7 @@ impl Reporter {
             // Last: whoever waits may end the process.
             self.rounds.fetch_add(1, Ordering::Release);
             wait::wake_all(&self.rounds);
-            if !was_idle && begun.elapsed() >= IDLE {
-                publisher.use_idle_time();
-                was_idle = true;
-            }
-            let idle = (!was_idle).then(|| IDLE.saturating_sub(begun.elapsed()));
-            match publisher.next_correction().into_iter().chain(idle).min() {
+            match publisher.next_correction() {
                 Some(time) => std::thread::park_timeout(time),
                 None => std::thread::park(),
             }
