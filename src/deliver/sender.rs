@@ -233,6 +233,13 @@ impl Sender {
         self.here().lock().letters.replace(id, envelope);
     }
 
+    /// Whether nothing is left of a report to be sent.
+    pub fn has_settled(&self, id: Uuid) -> bool {
+        let state = self.here().lock();
+        let is_settled = |own: &Own| own.id == id && own.stage == Stage::Settled;
+        state.own.iter().any(is_settled) && !state.letters.contains(id)
+    }
+
     /// Nothing more will be learned of a report: it may be sent.
     pub fn release(&self, id: Uuid) {
         let shared = self.here();

@@ -84,8 +84,9 @@ pub(crate) struct Found {
 pub(crate) struct Findings {
     /// Crashes without a report by the process itself, the death last.
     pub(crate) crashes: Vec<Found>,
-    /// The report of the process's own that its end is about.
-    pub(crate) explained_by: Option<Uuid>,
+    /// The ids of the panics that its end is about, where the process has reported them itself: one of
+    /// them is the report's, the last if several reports are there.
+    pub(crate) explained_by: Vec<Uuid>,
     /// What it died of.
     pub(crate) outcome: Outcome,
 }
@@ -123,12 +124,12 @@ pub(crate) fn examine(snapshot: &Snapshot, known: &Known, images: &mut Images) -
     let end = end(snapshot, known, &families, fatal, stack.as_ref());
 
     let mut findings =
-        Findings { crashes: Vec::new(), explained_by: None, outcome: outcome(end, known) };
+        Findings { crashes: Vec::new(), explained_by: Vec::new(), outcome: outcome(end, known) };
     for (index, family) in families.iter().enumerate() {
         let is_end = end == End::Panic(index);
         if is_reported(family) {
             if is_end {
-                findings.explained_by = Some(Uuid::from_bytes(family.first().event_id));
+                findings.explained_by = family.event_ids();
             }
             continue;
         }

@@ -55,6 +55,11 @@ impl Family<'_> {
         self.members[0]
     }
 
+    /// The ids of all its panics, any of which its report may have.
+    pub(crate) fn event_ids(&self) -> Vec<Uuid> {
+        self.members.iter().map(|panic| Uuid::from_bytes(panic.event_id)).collect()
+    }
+
     /// Whether the process dies of it: it aborts, or it is on the main thread and not known to be
     /// caught.
     pub fn severity(&self) -> Severity {

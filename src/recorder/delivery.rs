@@ -170,6 +170,11 @@ impl Delivery {
         }
     }
 
+    /// Whether a report that is in none of our spools was sent, or given up.
+    pub(super) fn has_sent(&self, id: Uuid) -> bool {
+        self.sender().is_some_and(|sender| sender.has_settled(id))
+    }
+
     /// Nothing more will be learned of a report. Where a monitor sends it, it is left to the monitor: this
     /// process may end within the request.
     pub(super) fn release(&self, id: Uuid) {

@@ -70,11 +70,12 @@ impl Reporting {
         let findings = autopsy::examine(&snapshot, known, images);
         let identity = snapshot.identity.clone();
         let seal = self.seal(&identity);
+        let explained_by = self.sink.reported_as(&findings.explained_by);
         let mut reported = Reported {
             ids: Vec::new(),
-            had_some: findings.explained_by.is_some(),
+            had_some: explained_by.is_some(),
             outcome: findings.outcome,
-            end: findings.explained_by,
+            end: explained_by,
         };
         let mut left = reported_by_itself(&snapshot);
         for found in findings.crashes {
@@ -94,7 +95,7 @@ impl Reporting {
         }
         let ending =
             known.ending.or_else(|| snapshot.fatal.as_ref().map(|it| Ending::Signal(it.signal)));
-        if let (Some(id), Some(ending)) = (findings.explained_by, ending) {
+        if let (Some(id), Some(ending)) = (explained_by, ending) {
             self.sink.amend(id, |envelope| report::complete(envelope, Some(ending), None));
         }
         // Nobody amends them any more.

@@ -1,7 +1,8 @@
 //! From panics in the region to reports in the spool.
 //!
 //! **Guarantee:** each death is one report, under the id its first panic had before it happened;
-//! what is learned later replaces the report under the same id. A panic is marked as reported only
+//! what is learned later replaces the report under the same id. What was sent by then stays, and a
+//! death that turns out to be behind it is a report of its own. A panic is marked as reported only
 //! after its report is in `waiting/`. A report is given to the sender once it cannot change any more:
 //! after [`SETTLED`], or when the process ends. (A main thread that unwinds for longer than that is
 //! taken for one that caught its panic: level `error`, should it be sent before the end.) **Lost:** of a report that no directory takes, what the region
@@ -24,11 +25,12 @@ use super::checksum::Checksum;
 use super::delivery::Delivery;
 use super::global::warn;
 use super::seal::{Address, BeforeSend, Seal};
-use super::sink::Sink;
+use super::sink::{Earlier, Sink};
 #[cfg(target_os = "linux")]
 use super::sweep::{self, Means, Sweeping, Which};
 use super::{tags_file, thread};
 use crate::config::Settings;
+use crate::deliver::Claim;
 use crate::detect::oom::MemoryCgroup;
 use crate::detect::{
     Crash, CrashedThread, Family, OwnCrates, Severity, families, hook, learn_from_install,
@@ -214,16 +216,19 @@ impl Publisher {
         let until = family.first().boot_nanos;
         let select = Select { until, ..Select::newest(self.settings.breadcrumbs) };
         let Ok(snapshot) = Snapshot::of_region(region, select) else { return };
-        let crash = family.crash(&self.own_crates(&snapshot));
+        let mut crash = family.crash(&self.own_crates(&snapshot));
+        let first = crash.event_id;
+        let _claim;
+        (crash.event_id, _claim) = self.id_to_report(family);
         // A destructor's panic was a death of its own until the runtime said what it was.
-        for member in &family.members[1..] {
-            let id = Uuid::from_bytes(member.event_id);
+        let members = family.members[1..].iter().map(|panic| Uuid::from_bytes(panic.event_id));
+        for id in members.filter(|id| *id != crash.event_id) {
             self.delivery.withdraw(id);
             self.sink.withdraw(id);
         }
         let mut scene = self.scene(crash, snapshot, usage, region);
         let thread = scene.crash.thread.as_ref().and_then(|thread| thread.id);
-        let ambient = self.take_ambient(thread).or_else(|| held.ambient_of(scene.crash.event_id));
+        let ambient = self.take_ambient(thread).or_else(|| held.ambient_of(first));
         let has_ambient = ambient.is_some();
         scene.ambient = ambient.unwrap_or_default();
         let is_kept = self.write(report::build(&scene));
@@ -239,6 +244,24 @@ impl Publisher {
             self.rewrite(&oldest.scene);
         }
         self.delivery.release(oldest.scene.crash.event_id);
+    }
+
+    /// The id to report a family of panics under, and the right to replace the report that waits under it.
+    ///
+    /// What was sent, or is just being sent, is not corrected any more: a death that turns out to be behind
+    /// it is a report of its own, whole, under the id of the panic that tells of it.
+    fn id_to_report(&self, family: &Family<'_>) -> (Uuid, Option<Claim>) {
+        let (reported, new): (Vec<&PanicRecord>, Vec<&PanicRecord>) =
+            family.members.iter().partition(|panic| panic.reported);
+        for id in reported.iter().map(|panic| Uuid::from_bytes(panic.event_id)) {
+            match self.sink.earlier(id) {
+                Earlier::Waits(claim) => return (id, Some(claim)),
+                Earlier::Elsewhere if !self.delivery.has_sent(id) => return (id, None),
+                Earlier::Elsewhere | Earlier::Left => {}
+            }
+        }
+        let tells = new.first().copied().unwrap_or(family.first());
+        (Uuid::from_bytes(tells.event_id), None)
     }
 
     /// Reports something that is no death: what the program captured itself.

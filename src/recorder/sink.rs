@@ -6,14 +6,18 @@
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sentry::protocol::Event;
 use sentry::types::{Dsn, Uuid};
 
 use super::seal::Sealed;
 use super::state_dir;
-use crate::deliver::{Spool, SpoolError};
+use crate::deliver::{Claim, Spool, SpoolError};
 use crate::report::Envelope;
+
+/// How long somebody who amends a report may keep it. A sender keeps it for longer.
+const AMENDED: Duration = Duration::from_millis(50);
 
 /// Where reports go.
 pub(super) enum Sink {
@@ -23,6 +27,17 @@ pub(super) enum Sink {
     Memory(Mutex<Vec<Event<'static>>>),
     /// No directory works.
     Nothing,
+}
+
+/// An earlier report of the death that one is to be written about.
+#[derive(Debug)]
+pub(super) enum Earlier {
+    /// It waits, and nobody sends it as long as this claim lives.
+    Waits(Claim),
+    /// It was sent, or is just being sent.
+    Left,
+    /// It is in no spool of ours.
+    Elsewhere,
 }
 
 /// A report that is not where it should be.
@@ -92,6 +107,17 @@ impl Sink {
         }
     }
 
+    /// Where an earlier report is; one that waits is kept there.
+    pub(super) fn earlier(&self, id: Uuid) -> Earlier {
+        let Sink::Spool(spool, _) = self else { return Earlier::Elsewhere };
+        match spool.claim_until(id, Instant::now() + AMENDED) {
+            Ok(Some(claim)) if spool.is_waiting(id) => Earlier::Waits(claim),
+            Ok(Some(_)) if !spool.contains(id) => Earlier::Elsewhere,
+            Ok(_) => Earlier::Left,
+            Err(_) => Earlier::Elsewhere,
+        }
+    }
+
     /// The spool, if there is one.
     pub(super) fn spool(&self) -> Option<&Spool> {
         match self {
@@ -142,6 +168,12 @@ impl Sink {
             Sink::Spool(spool, _) => spool.contains(id),
             Sink::Memory(_) | Sink::Nothing => self.still_waits(id),
         }
+    }
+
+    /// Of the panics of a death that was reported, the one whose id its report has.
+    pub(super) fn reported_as(&self, panics: &[Uuid]) -> Option<Uuid> {
+        let kept = panics.iter().rev().copied().find(|id| self.contains(*id));
+        kept.or(panics.first().copied())
     }
 
     /// Changes a report, whoever made it, that was not sent yet; whether it did. One that cannot be read

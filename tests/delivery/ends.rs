@@ -263,6 +263,29 @@ fn a_death_that_is_printed_when_its_first_panic_was_sent_arrives() {
     }
 }
 
+/// The same of a program that records itself, whoever sends.
+#[test]
+fn a_death_whose_first_panic_was_sent_arrives() {
+    for under in [&[][..], &UNDER] {
+        let server = well();
+        let mut running = victim("slow-double-panic", &server).under(under).start();
+        running.wait_for_line("ready");
+        let state = running.state();
+        wait_until(&mut running, || matches!(reports(&state)[..], [(_, State::Sent)]));
+        let outcome = running.finish();
+        lastwords_says(&state, &["sweep", "--all"]);
+        let events: Vec<_> = server.accepted().iter().map(event_of).collect();
+        let [first, death] = &events[..] else { panic!("{} events: {outcome:?}", events.len()) };
+        assert_eq!((first.level(), first.messages()), ("error", vec!["main unwinds"]));
+        assert_eq!(death.level(), "fatal");
+        assert_eq!(death.messages()[..2], ["main unwinds", "the destructor panics, too"]);
+        // Alone it sends before it dies.
+        let signal = if under.is_empty() { Value::Null } else { "SIGABRT".into() };
+        assert_eq!(death.0["contexts"]["process"]["signal"], signal);
+        all_are(&state, State::Sent);
+    }
+}
+
 /// Who says that it aborts has not survived, however long its core takes.
 #[test]
 fn an_abort_that_takes_its_time_is_fatal() {

@@ -133,7 +133,7 @@ fn is_death(findings: &Findings, ty: &str) {
     assert_eq!(crashes(findings), [(ty, true)]);
     let crash = &findings.crashes[0].crash;
     assert_eq!(crash.event_id, Uuid::parse_str(DEATH).unwrap());
-    assert!(findings.crashes[0].panics.is_empty() && findings.explained_by.is_none());
+    assert!(findings.crashes[0].panics.is_empty() && findings.explained_by.is_empty());
 }
 
 fn is_nothing(findings: &Findings, outcome: Outcome) {
@@ -168,7 +168,7 @@ fn status_101_is_about_the_last_panic_of_the_main_thread() {
     }
     let all = panics.into_iter().map(reported).collect();
     let findings = found(&Snapshot { panics: all, ..left() }, &ended(Ending::Code(101)));
-    assert_eq!(findings.explained_by, Some(Uuid::from_bytes([2; 16])));
+    assert_eq!(findings.explained_by, [Uuid::from_bytes([2; 16])]);
     assert_eq!(crashes(&findings), []);
 }
 

@@ -86,7 +86,8 @@ impl Monitor {
         let findings = autopsy::examine(&snapshot, known, &mut self.images);
         let ending = known.ending.unwrap_or(Ending::Code(0));
         self.outcome = findings.outcome;
-        let mut explained = printed | self.complete_report_below(findings.explained_by, ending);
+        let about = self.sink.reported_as(&findings.explained_by);
+        let mut explained = printed | self.complete_report_below(about, ending);
         for found in findings.crashes {
             let dump = minidump(&snapshot, &found);
             let (mut crash, is_death) = (found.crash, found.panics.is_empty());
@@ -114,7 +115,7 @@ impl Monitor {
         }
         if explained && self.end.is_none() {
             self.outcome = Outcome::Crashed;
-            self.end = findings.explained_by.or(self.reports.last());
+            self.end = about.or(self.reports.last());
         }
     }
 
@@ -146,7 +147,10 @@ impl Monitor {
             family.members.iter().any(|panic| Uuid::from_bytes(panic.event_id) == id)
         });
         if let Some(family) = family.filter(|family| family.is_younger(reports::JUST_BEFORE)) {
-            self.complete(Uuid::from_bytes(family.first().event_id), None);
+            self.sink
+                .reported_as(&family.event_ids())
+                .into_iter()
+                .for_each(|id| self.complete(id, None));
         }
         false
     }

@@ -2,9 +2,10 @@
 
 use std::io::Read;
 
-pub(crate) const SCENARIOS: [crate::Scenario; 7] = [
+pub(crate) const SCENARIOS: [crate::Scenario; 8] = [
     ("thread-then-wait", thread_then_wait),
     ("caught-then-wait", caught_then_wait),
+    ("slow-double-panic", slow_double_panic),
     ("tags-file", tags_file),
     ("capture", capture),
     ("killed", killed),
@@ -27,6 +28,19 @@ fn thread_then_wait() {
 fn caught_then_wait() {
     println!("caught: {}", std::panic::catch_unwind(|| panic!("caught on main")).is_err());
     wait();
+}
+
+/// Unwinds for as long as its input goes on, and panics again then: the runtime aborts.
+fn slow_double_panic() {
+    struct Slow;
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            wait();
+            panic!("the destructor panics, too");
+        }
+    }
+    let _slow = Slow;
+    panic!("main unwinds");
 }
 
 /// Dies in a way that only a monitor notices.
