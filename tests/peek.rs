@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Profile, Run, Running, is_root, skipped};
+use common::{Profile, Run, Running, by_default, is_root, skipped};
 use serde_json::Value;
 
 const LASTWORDS: &str = env!("CARGO_BIN_EXE_lastwords");
@@ -32,6 +32,7 @@ fn command(arguments: &[&str]) -> Command {
     command.arg("peek").args(arguments).env_clear();
     // Nothing of ours is to be found by the environment.
     command.env("HOME", "/nonexistent");
+    by_default(&mut command);
     command
 }
 

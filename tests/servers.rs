@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{events_in, regions_in, skipped};
+use common::{by_default, events_in, regions_in, skipped};
 use tempfile::TempDir;
 
 /// How long anything is waited for.
@@ -40,7 +40,9 @@ impl Server {
         let [port, peer_port] = [free_port(), free_port()];
         let [client, peer] = [port, peer_port].map(|port| format!("http://127.0.0.1:{port}"));
         let errors = std::fs::File::create(directory.path().join("stderr")).expect("a file");
-        let monitor = Command::new(env!("CARGO_BIN_EXE_lastwords"))
+        let mut monitor = Command::new(env!("CARGO_BIN_EXE_lastwords"));
+        by_default(&mut monitor);
+        let monitor = monitor
             .args(["run", "--release", "etcd@1.0.0", "--", "etcd", "--logger", "zap"])
             .args(["--log-outputs", "stderr"])
             .arg("--data-dir")
