@@ -74,6 +74,8 @@ pub(crate) struct Found {
     pub(crate) until: Option<u64>,
     /// Whether the process died of it.
     pub(crate) is_end: bool,
+    /// Whether the stack is that of a fatal signal which the handling of a panic ended in.
+    pub(crate) in_panic: bool,
     /// What was loaded, the executable first: of a fatal signal, for the minidump that the program
     /// asked for.
     pub(crate) modules: Option<Vec<Image>>,
@@ -135,6 +137,7 @@ pub(crate) fn examine(snapshot: &Snapshot, known: &Known, images: &mut Images) -
         }
         findings.crashes.push(laboratory.panic(family, is_end));
     }
+    let in_panic = stack.as_ref().is_some_and(|stack| stack.in_panic);
     let death = match (end, fatal, stack) {
         _ if snapshot.silent_reported => None,
         (End::Signal, Some(fatal), Some(stack)) => {
@@ -149,6 +152,7 @@ pub(crate) fn examine(snapshot: &Snapshot, known: &Known, images: &mut Images) -
         panics: Vec::new(),
         until: None,
         is_end: true,
+        in_panic,
         modules: is_wanted.then(|| laboratory.loaded(recorded)),
     }));
     findings
@@ -389,7 +393,7 @@ impl Laboratory<'_> {
         crash.severity = if is_end { Severity::Fatal } else { Severity::Error };
         let panics = family.members.iter().map(|panic| panic.number).collect();
         let until = Some(family.first().boot_nanos);
-        Found { crash, panics, until, is_end, modules: None }
+        Found { crash, panics, until, is_end, in_panic: true, modules: None }
     }
 }
 

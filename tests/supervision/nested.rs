@@ -30,6 +30,25 @@ fn under_run_each_death_is_one_event() {
     }
 }
 
+/// The program has taken our hook away: what it prints and the signal's own stack tell of its panic.
+#[test]
+fn a_panic_that_our_hook_did_not_see_has_a_stack() {
+    let way = |run: Run| run.variable("WAY", "panic-unheard-by-us").run();
+    let outcomes = [
+        way(under_run("hook", "die")),
+        way(under_run("wrap", "die")),
+        way(under_run("monitor", "die")),
+        way(run("wrap", "die")),
+    ];
+    for outcome in outcomes {
+        one_event(&outcome, "unheard");
+        let event = outcome.event();
+        assert_eq!(event.messages()[0], "it cannot unwind");
+        assert_eq!(event.level(), "fatal");
+        assert_eq!(event.top_in_app()["function"], "watched::ways::cannot_unwind");
+    }
+}
+
 /// A shell between the two: only what the program prints reaches the outer monitor.
 fn below_a_shell(how: &str, way: &str) -> Run {
     let shell = ["run", "--", "sh", "-c", "\"$@\"; exit 0", "sh"];

@@ -93,8 +93,8 @@ impl Monitor {
             let (mut crash, is_death) = (found.crash, found.panics.is_empty());
             if is_death && printed {
                 // The standard library prints of an overflow or an exhausted heap what the signal is
-                // about, and no stack.
-                self.reports.add_stack(&crash);
+                // about, and no stack; so does a panic that our hook did not see.
+                self.reports.add_stack(&crash, found.in_panic);
                 self.dump = self.reports.last().zip(dump.clone());
             }
             if is_death && explained {

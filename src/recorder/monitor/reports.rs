@@ -142,21 +142,26 @@ impl Reports {
     }
 
     /// Adds to the last report, which is about the end, the stack that the signal of that end had, and
-    /// the thread, where it knows none.
-    pub(super) fn add_stack(&mut self, death: &Crash) {
+    /// the thread, where it knows none. That of a panic is `in_panic`: the same thread was still at it.
+    pub(super) fn add_stack(&mut self, death: &Crash, in_panic: bool) {
         let Some(Held { scene, .. }) = self.0.last_mut() else { return };
         let crash = &mut scene.crash;
+        let id_of = |crash: &Crash| crash.thread.as_ref().and_then(|thread| thread.id);
+        let is_its = in_panic && id_of(crash).is_none_or(|id| Some(id) == id_of(death));
         let (Some(exception), Some(found)) =
             (crash.exceptions.first_mut(), death.exceptions.first())
         else {
             return;
         };
-        if exception.mechanism == Mechanism::Panic || !exception.frames.is_empty() {
+        let is_panic = exception.mechanism == Mechanism::Panic;
+        if is_panic && !is_its || !exception.frames.is_empty() {
             return;
         }
         exception.frames.clone_from(&found.frames);
         exception.frames_elided = found.frames_elided;
-        exception.signal.clone_from(&found.signal);
+        if !is_panic {
+            exception.signal.clone_from(&found.signal);
+        }
         crash.thread = death.thread.clone().or(crash.thread.take());
     }
 

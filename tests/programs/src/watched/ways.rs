@@ -24,6 +24,10 @@ pub fn by(way: &str) {
     match way {
         "panic" => panic!("it panics"),
         "panic-in-thread" => drop(std::thread::spawn(|| panic!("a thread panics")).join()),
+        "panic-unheard-by-us" => {
+            drop(std::panic::take_hook());
+            cannot_unwind()
+        }
         "abort" => std::process::abort(),
         // SAFETY: none: nothing is mapped there. This is a way to die.
         "segv" => unsafe { std::ptr::without_provenance_mut::<u8>(16).write_volatile(0) },
@@ -37,6 +41,11 @@ pub fn by(way: &str) {
         "exit" => std::process::exit(0),
         other => std::process::exit(other.parse().expect("a way to die, or a status")),
     }
+}
+
+#[inline(never)]
+extern "C" fn cannot_unwind() {
+    panic!("it cannot unwind")
 }
 
 #[inline(never)]
