@@ -28,8 +28,17 @@ pub use outcome::{Outcome, backoff};
 pub use sender::{Means, Sender};
 pub use spool::{Entry, Pruned, Spool, State, Verdict};
 
-/// Makes `dir`, with its parents, or takes it as it is: a directory of ours that nobody else can
-/// read.
+/// Makes a state directory, with its parents, for us alone; one that is there stays as it is.
+///
+/// # Errors
+///
+/// As [`make_private_directory`], and if everybody may write to it.
+pub(crate) fn make_state_directory(dir: &Path) -> Result<(), SpoolError> {
+    folder::Folder::open_or_make(dir).map(drop)
+}
+
+/// Makes `dir`, with its parents, or takes it where it is there: a directory of ours within a state
+/// directory, that nobody else can read from then on.
 ///
 /// # Errors
 ///

@@ -16,8 +16,9 @@
 //! DIR/delivery.json          what is known of the servers: see `journal.rs`
 //! ```
 //!
-//! Directories are private (0700, tightened if looser) and refused if they belong to another user
-//! or are links; files are 0600. What is planted among the reports, a link, a pipe or a device, is
+//! What is made is private: directories are 0700 (those in DIR tightened if looser), files 0600. DIR
+//! itself stays as it is where it was there before. A directory is refused if it belongs to another user,
+//! is a link, or others may write to it. What is planted among the reports, a link, a pipe or a device, is
 //! never opened.
 //!
 //! The spool is bounded: after a publication the oldest sent reports go until all files together
@@ -143,7 +144,7 @@ impl Spool {
     pub fn open(dir: &Path, limit: u64) -> Result<Spool, SpoolError> {
         let spool = Spool { dir: dir.to_owned(), limit, creates: limit > 0 };
         if spool.creates {
-            Folder::open_private(dir)?;
+            Folder::open_or_make(dir)?;
             for state in State::ALL.into_iter().chain([State::Session]) {
                 if state.is_made_at_once() || spool.folder(state)?.is_some() {
                     Folder::open_private(&spool.path(state))?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::global::warn;
 use crate::config::Settings;
-use crate::deliver::{Spool, SpoolError, make_private_directory};
+use crate::deliver::{Spool, SpoolError, make_private_directory, make_state_directory};
 use crate::record::{Identity, Place, Region};
 
 /// Subdirectory of the regions.
@@ -81,7 +81,7 @@ fn open_in(
     let spool =
         Spool::open(dir, settings.spool_limit).map_err(|error| failed(Failure::Spool(error)))?;
     let regions = dir.join(REGIONS);
-    make_private_directory(dir)
+    make_state_directory(dir)
         .and_then(|()| make_private_directory(&regions))
         .map_err(|error| failed(Failure::Spool(error)))?;
     if is_on_network(&regions) {

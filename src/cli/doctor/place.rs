@@ -43,7 +43,8 @@ pub fn check(settings: &Settings, state_dirs: &[StateDir], findings: &mut Findin
     }
     check_room(settings, used, findings);
     if used.mode.is_some_and(|mode| mode & LOOSE != 0) {
-        findings.note(ABOUT, "its permissions are loose: the next program makes them 0700");
+        findings
+            .note(ABOUT, "its permissions are loose, and stay so: only what is in it is private");
     }
 }
 

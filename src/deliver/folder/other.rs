@@ -27,6 +27,11 @@ impl Folder {
         }
     }
 
+    /// As [`open_private`](Self::open_private).
+    pub fn open_or_make(path: &Path) -> Result<Folder, SpoolError> {
+        Folder::open_private(path)
+    }
+
     /// Opens a directory, made with its parents where it is missing.
     pub fn open_private(path: &Path) -> Result<Folder, SpoolError> {
         if let Some(folder) = Folder::open(path)? {

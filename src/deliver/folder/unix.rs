@@ -19,6 +19,9 @@ const STICKY: u32 = 0o1000;
 /// The permissions of group and others.
 const LOOSE: u32 = 0o077;
 
+/// That others may write.
+const OTHERS_WRITE: u32 = 0o002;
+
 /// An open directory that belongs to us.
 #[derive(Debug)]
 pub struct Folder {
@@ -51,8 +54,19 @@ impl Folder {
         Ok(Some(Folder { fd, path: path.to_owned() }))
     }
 
-    /// Opens a directory, made with its parents where it is missing, and takes every permission
-    /// from group and others.
+    /// Opens a directory, made for us alone with its parents where it is missing. One that is there stays
+    /// as it is: it may be somebody's who named it by mistake.
+    pub fn open_or_make(path: &Path) -> Result<Folder, SpoolError> {
+        let Some(folder) = Folder::open(path)? else { return Folder::create(path) };
+        let stat = rustix::fs::fstat(&folder.fd);
+        if stat.is_ok_and(|stat| permissions(&stat) & OTHERS_WRITE != 0) {
+            return Err(SpoolError::Shared { path: path.to_owned() });
+        }
+        Ok(folder)
+    }
+
+    /// Opens a directory that nobody else has a use for, made with its parents where it is missing, and
+    /// takes every permission from group and others.
     pub fn open_private(path: &Path) -> Result<Folder, SpoolError> {
         let folder = match Folder::open(path)? {
             Some(folder) => folder,

@@ -344,18 +344,22 @@ mod unix {
             chmod(dir, 0o775);
         }
         Spool::open(spool.dir(), ROOM).unwrap();
-        for dir in [spool.dir(), &spool.dir().join("waiting"), &sent, &rejected] {
+        for dir in [&spool.dir().join("waiting"), &sent, &rejected] {
             assert_eq!(mode(dir), 0o700, "{}", dir.display());
         }
+        assert_eq!(mode(spool.dir()), 0o775, "it may be somebody's");
     }
 
     #[test]
     fn a_shared_directory_is_refused_and_left_as_it_is() {
-        let root = tempfile::tempdir().unwrap();
-        chmod(root.path(), 0o1777);
-        let error = Spool::open(root.path(), ROOM).unwrap_err();
-        assert!(matches!(error, SpoolError::Shared { .. }), "{error}");
-        assert_eq!(mode(root.path()), 0o1777);
+        for shared in [0o1777, 0o777, 0o757] {
+            let root = tempfile::tempdir().unwrap();
+            chmod(root.path(), shared);
+            let error = Spool::open(root.path(), ROOM).unwrap_err();
+            assert!(matches!(error, SpoolError::Shared { .. }), "{error}");
+            assert_eq!(mode(root.path()), shared);
+            assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        }
     }
 
     #[test]
