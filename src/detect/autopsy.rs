@@ -3,11 +3,12 @@
 //! **Guarantee:** a death is at most one crash, under the id that the region had before it happened,
 //! whoever looks and however often; a panic whose report the process did not live to write is one of
 //! its own, unless the death is about it. A clean end, a stop that somebody asked for and an exit with
-//! a status of the program's own are none. **Lost:** where nobody learned the exit status, how a process
+//! a status of the program's own are none. A kill that meets the main thread's panic is about that panic.
+//! **Lost:** where nobody learned the exit status, how a process
 //! ended that neither ran a handler nor left a mark: SIGKILL and `_exit` look the same.
 //!
 //! What a fatal signal is about: a SIGABRT belongs to the last panic of its thread where the stack shows
-//! the panic machinery (or, without a stack, where the panic cannot have been survived); then the
+//! the panic machinery (or, without a stack or its names, where the panic cannot have been survived); then the
 //! panic's report is the one. A signal that the thread has outlived (it recorded something later) is
 //! about nothing.
 
@@ -89,6 +90,9 @@ pub(crate) struct Findings {
     /// The ids of the panics that its end is about, where the process has reported them itself: one of
     /// them is the report's, the last if several reports are there.
     pub(crate) explained_by: Vec<Uuid>,
+    /// The ids of the other panics that the process has reported, where it died of something else: they
+    /// did not end it.
+    pub(crate) outlived: Vec<Uuid>,
     /// What it died of.
     pub(crate) outcome: Outcome,
 }
@@ -125,19 +129,25 @@ pub(crate) fn examine(snapshot: &Snapshot, known: &Known, images: &mut Images) -
     let stack = fatal.map(|fatal| laboratory.stack(fatal));
     let end = end(snapshot, known, &families, fatal, stack.as_ref());
 
-    let mut findings =
-        Findings { crashes: Vec::new(), explained_by: Vec::new(), outcome: outcome(end, known) };
+    let mut findings = Findings {
+        crashes: Vec::new(),
+        explained_by: Vec::new(),
+        outlived: Vec::new(),
+        outcome: outcome(end, known),
+    };
     for (index, family) in families.iter().enumerate() {
         let is_end = end == End::Panic(index);
         if is_reported(family) {
             if is_end {
                 findings.explained_by = family.event_ids();
+            } else if !matches!(end, End::Not(_)) {
+                findings.outlived.extend(family.event_ids());
             }
             continue;
         }
         findings.crashes.push(laboratory.panic(family, is_end));
     }
-    let in_panic = stack.as_ref().is_some_and(|stack| stack.in_panic);
+    let in_panic = stack.as_ref().and_then(|stack| stack.in_panic) == Some(true);
     let death = match (end, fatal, stack) {
         _ if snapshot.silent_reported => None,
         (End::Signal, Some(fatal), Some(stack)) => {
@@ -219,7 +229,9 @@ fn end(
             {
                 return End::Not(Outcome::Stopped { signal: Some(number) });
             }
-            End::Silent
+            let met =
+                exit::is_killed(ending).then(|| panic_that_a_kill_met(snapshot, known, families));
+            met.flatten().map_or(End::Silent, End::Panic)
         }
         None => unwatched(snapshot, known, families),
     }
@@ -240,8 +252,29 @@ fn unwatched(snapshot: &Snapshot, known: &Known, families: &[Family<'_>]) -> End
     }
     match snapshot.asked {
         Some(asked) if was_asked(snapshot) && known.around.oom.is_none() => stopped(asked.signal),
-        _ => End::Silent,
+        _ => panic_that_a_kill_met(snapshot, known, families).map_or(End::Silent, End::Panic),
     }
+}
+
+/// The main thread's panic that a kill met before it was over, so that it is what the process dies of: as
+/// far as anybody knows the thread was still unwinding, or telling of it.
+fn panic_that_a_kill_met(
+    snapshot: &Snapshot,
+    known: &Known,
+    families: &[Family<'_>],
+) -> Option<usize> {
+    if known.around.oom.is_some() {
+        return None;
+    }
+    let index = families.iter().rposition(|family| family.first().main)?;
+    let family = &families[index];
+    let last = family.members.iter().max_by_key(|panic| panic.boot_nanos)?;
+    let mut later = snapshot.breadcrumbs.iter().rev();
+    let is_over = family.members.iter().all(|panic| panic.outlived)
+        || later.any(|crumb| crumb.thread.id == last.thread && crumb.boot_nanos > last.boot_nanos);
+    let ended = known.time.unwrap_or_else(|| last_sign(snapshot).1);
+    let since = ended.duration_since(system_time(last.wall_nanos)).unwrap_or_default();
+    (!is_over && since <= JUST_BEFORE).then_some(index)
 }
 
 /// Whether a signal that the process has outlived asked it to stop, and may be why it was killed.
@@ -266,7 +299,7 @@ fn panic_of_abort(
     };
     let index = families.iter().rposition(of_thread)?;
     let family = &families[index];
-    let shown = stack.filter(|stack| !stack.frames.is_empty()).map(|stack| stack.in_panic);
+    let shown = stack.filter(|stack| !stack.frames.is_empty()).and_then(|stack| stack.in_panic);
     let aborts = family.members.iter().any(|panic| panic.aborts);
     let last = family.members.iter().map(|panic| panic.boot_nanos).max().unwrap_or(0);
     let just_before = fatal.boot_nanos.saturating_sub(last);

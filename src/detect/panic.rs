@@ -218,6 +218,7 @@ mod tests {
             complete: true,
             reported: false,
             unkept: false,
+            outlived: false,
         }
     }
 

@@ -432,6 +432,11 @@ impl Region {
         slots::settle(&self.memory, section, number, is_kept);
     }
 
+    /// Notes that the process has outlived panic `number`.
+    pub(crate) fn outlive_panic(&self, number: u64) {
+        slots::outlive(&self.memory, self.layout.word_of(Section::Slots), number);
+    }
+
     /// Whether panic `number` still waits for its report.
     pub(crate) fn is_pending_panic(&self, number: u64) -> bool {
         slots::is_pending(&self.memory, self.layout.word_of(Section::Slots), number)

@@ -12,7 +12,7 @@
 //! word  3  boot nanoseconds         word  4  wall nanoseconds since 1970
 //! word  5  thread id                word  6  flags: 1 main thread, 2 process aborts,
 //! word  7  serial of the span                4 the message is a placeholder, 8 its thread was
-//! word  8  line | column << 32               already unwinding and must die
+//! word  8  line | column << 32               already unwinding and must die, 16 outlived
 //! word  9  number of the panic in this process, from 1
 //! word 10  number of the panic that this one is chained to, 0 for none
 //! word 11  bytes: name | file << 16 | message << 32     word 12  bytes of the whole message
@@ -47,6 +47,8 @@ pub(crate) mod flags {
     pub(crate) const PLACEHOLDER: u64 = 4;
     /// The runtime itself panics because the thread cannot unwind: the process aborts.
     pub(crate) const NO_UNWIND: u64 = 8;
+    /// The process went on for long enough to have caught it.
+    pub(crate) const OUTLIVED: u64 = 16;
 }
 
 const ID: usize = 1;
@@ -266,6 +268,14 @@ pub(crate) fn settle(words: &impl Words, section: usize, number: u64, is_kept: b
     }
 }
 
+/// Notes that the process has outlived panic `number`.
+pub(crate) fn outlive(words: &impl Words, section: usize, number: u64) {
+    if let Some(base) = find(words, section, number) {
+        let flags = words.word(base + FLAGS);
+        flags.store(flags.load(Ordering::Acquire) | flags::OUTLIVED, Ordering::Release);
+    }
+}
+
 /// Notes that panic `number` was raised while `earlier` unwound.
 pub(crate) fn chain(words: &impl Words, section: usize, number: u64, earlier: u64) {
     if let Some(base) = find(words, section, number) {
@@ -307,6 +317,8 @@ pub struct PanicRecord {
     pub aborts: bool,
     /// Whether it is the runtime's own panic about another one that cannot unwind.
     pub no_unwind: bool,
+    /// Whether the process went on for a while after it: it was caught, or took a thread alone.
+    pub outlived: bool,
     /// Serial number of the span the thread was in, 0 for none.
     pub span: u64,
     /// Whether the payload was no text, and the message stands for it.
@@ -367,6 +379,7 @@ fn read_slot(slot: &[u64]) -> Option<PanicRecord> {
         main: has(flags::MAIN),
         aborts: has(flags::ABORT | flags::NO_UNWIND),
         no_unwind: has(flags::NO_UNWIND),
+        outlived: has(flags::OUTLIVED),
         placeholder: has(flags::PLACEHOLDER),
         span: slot[SPAN],
         message: text(MESSAGE_AT, (lengths >> 32 & 0xFFFF) as usize, MOST_MESSAGE),

@@ -98,6 +98,7 @@ impl Reporting {
         if let (Some(id), Some(ending)) = (explained_by, ending) {
             self.sink.amend(id, |envelope| report::complete(envelope, Some(ending), None));
         }
+        self.sink.mark_outlived(&findings.outlived);
         // Nobody amends them any more.
         for id in left {
             self.hand_on(id, self.sink.spool().filter(|spool| spool.is_waiting(id)));

@@ -389,6 +389,9 @@ impl Publisher {
         let Some(mut held) = self.begin_work() else { return };
         for held in held.0.iter_mut().filter(|held| !held.released && is_due(held)) {
             held.released = true;
+            if let Some(region) = self.recording.existing_region() {
+                held.panics.iter().for_each(|number| region.outlive_panic(*number));
+            }
             self.delivery.release(held.scene.crash.event_id);
         }
     }

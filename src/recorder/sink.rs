@@ -14,7 +14,7 @@ use sentry::types::{Dsn, Uuid};
 use super::seal::Sealed;
 use super::state_dir;
 use crate::deliver::{Claim, Spool, SpoolError};
-use crate::report::Envelope;
+use crate::report::{self, Envelope};
 
 /// How long somebody who amends a report may keep it. A sender keeps it for longer.
 const AMENDED: Duration = Duration::from_millis(50);
@@ -186,6 +186,13 @@ impl Sink {
             Some(envelope.to_bytes())
         });
         changed.unwrap_or(false)
+    }
+
+    /// Says of panics that the process reported and did not die of that it has outlived them.
+    pub(super) fn mark_outlived(&self, panics: &[Uuid]) {
+        for id in panics {
+            self.amend(*id, report::mark_outlived);
+        }
     }
 
     /// Writes a session that goes with no report; the spool that took it, if one did.

@@ -89,6 +89,15 @@ pub fn complete(envelope: &mut Envelope, ending: Option<Ending>, stderr: Option<
     }
 }
 
+/// Says of a report that another process made in its last second that it did not die of that, but of
+/// something else.
+pub fn mark_outlived(envelope: &mut Envelope) {
+    if let Ok(mut event) = envelope.event() {
+        event.insert("level".to_owned(), Value::from(sentry::Level::Error.to_string()));
+        envelope.set_event(Value::Object(event).to_string().into_bytes());
+    }
+}
+
 /// Shapes the scene of a crash that was read from a text, which may come from any machine: nothing is
 /// said of this one. The `lastwords` context says where in the text it stands.
 #[must_use]

@@ -85,6 +85,10 @@ pub trait Watcher {
     fn next_wake(&self) -> Option<Instant>;
     /// The time has come. The next one is later, or there is none.
     fn wake(&mut self);
+    /// A signal that asks to stop is passed on to the program.
+    fn asked_to_stop(&mut self, signal: i32) {
+        let _ = signal;
+    }
     /// Nothing more will come from standard error: it was closed, its reader went away, or it was
     /// given up because another process held it. Called once.
     fn stderr_ended(&mut self) {}

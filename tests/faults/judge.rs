@@ -92,6 +92,11 @@ pub fn judge(case: &Case, events: &[Event]) {
     within(thread.len(), of_thread(case), "of the thread's panic", &say);
     within(main.len(), of_main(case), "of main's panic", &say);
     within(deaths.len(), of_death(case), "of the death", &say);
+    if met_mains_panic(case) && case.marks.has("installed") && !may_lose_print(case) {
+        let about_end = main.iter().chain(&deaths).collect::<Vec<_>>();
+        assert_eq!(about_end.len(), 1, "of the end: {say}");
+        assert_eq!(about_end[0].level(), "fatal", "{say}");
+    }
     if let Some(death) = deaths.first() {
         looks_like_the_death(case, death, &say);
     }
@@ -111,6 +116,11 @@ fn may_lose_print(case: &Case) -> bool {
     case.plan.setting == Setting::Plain && watcher_killed
 }
 
+/// Whether main was panicking, or ended by that, when the blow fell: then that is what it died of.
+fn met_mains_panic(case: &Case) -> bool {
+    case.ended == Ended::Signal(libc::SIGKILL) && case.marks.has("falls")
+}
+
 fn of_thread(case: &Case) -> Bounds {
     match (case.marks.has("panics"), case.marks.has("survived")) {
         (_, true) if !may_lose_print(case) => (1, 1),
@@ -124,6 +134,7 @@ fn of_main(case: &Case) -> Bounds {
     match case.marks.has("falls") {
         false => (0, 0),
         true if may_lose_print(case) => (0, 1),
+        true if met_mains_panic(case) => (0, 1),
         true if case.marks.has("unwound") || ended_by_itself => (1, 1),
         true => (0, 1),
     }
@@ -139,6 +150,7 @@ fn of_death(case: &Case) -> Bounds {
         // It may have made its region, or not; or its end may be written down already.
         Ended::Unknown => (0, 1),
         Ended::Signal(_) if !marks.has("installed") || marks.is_over() => (0, 1),
+        Ended::Signal(_) if met_mains_panic(case) => (0, 1),
         Ended::Signal(libc::SIGABRT) if marks.has("panics") => (0, 1),
         Ended::Signal(_) => (1, 1),
     }

@@ -58,6 +58,7 @@ fn panic(number: u64, thread: u64) -> PanicRecord {
         complete: true,
         reported: false,
         unkept: false,
+        outlived: false,
     }
 }
 
@@ -327,7 +328,7 @@ fn the_time_of_death_is_that_of_the_last_sign_where_nobody_saw_it() {
     assert_eq!(time(&left(), &unwatched()), system_time(1_000_000 * 1_000_000));
     let logged = Snapshot { breadcrumbs: vec![line(MAIN, 1), line(WORKER, 4)], ..left() };
     assert_eq!(time(&logged, &unwatched()), at(4));
-    let panicked = Snapshot { panics: vec![reported(panic(9, MAIN))], ..logged };
+    let panicked = Snapshot { panics: vec![reported(panic(9, WORKER))], ..logged };
     assert_eq!(time(&panicked, &unwatched()), at(9));
     let seen = Known { time: Some(at(20)), ..unwatched() };
     assert_eq!(time(&panicked, &seen), at(20));
@@ -343,4 +344,51 @@ fn panics_of_one_unwinding_are_one_crash() {
     assert_eq!(findings.crashes[0].until, Some(BEGIN + SECOND));
     let half = Snapshot { panics: vec![reported(panic(1, WORKER)), chained], ..left() };
     assert_eq!(crashes(&found(&half, &ended(Ending::Code(0)))), []);
+}
+
+/// Until it is over, the main thread's panic is what the process dies of, whoever is faster.
+#[test]
+fn a_kill_that_meets_the_main_threads_panic_is_about_that() {
+    let kill = ended(Ending::Signal(KILL));
+    let panicked = Snapshot { panics: vec![panic(1, MAIN)], ..left() };
+    let seconds = |seconds: u64| {
+        let nanos = panicked.panics[0].wall_nanos + i64::try_from(seconds * SECOND).unwrap();
+        Some(system_time(nanos))
+    };
+    let types = |snapshot: &Snapshot, known: &Known| {
+        let findings = found(snapshot, known);
+        let crashes = crashes(&findings).into_iter();
+        crashes.map(|(ty, end)| (ty.to_owned(), end)).collect::<Vec<_>>()
+    };
+    let both = [("panic".to_owned(), false), ("SIGKILL".to_owned(), true)];
+    for known in [unwatched(), kill.clone(), Known { time: seconds(1), ..kill.clone() }] {
+        assert_eq!(types(&panicked, &known), [("panic".to_owned(), true)]);
+        // Reported by itself, it is completed.
+        let by_itself = panicked.panics.iter().cloned().map(reported).collect();
+        let findings = found(&Snapshot { panics: by_itself, ..left() }, &known);
+        assert_eq!(findings.explained_by, [Uuid::from_bytes([1; 16])]);
+        assert_eq!((crashes(&findings), findings.outcome), (vec![], Outcome::Crashed));
+        // Other threads end alone, and what was outlived was caught.
+        let of = |panic: PanicRecord| Snapshot { panics: vec![panic], ..left() };
+        assert_eq!(types(&of(panic(1, WORKER)), &known), both);
+        assert_eq!(types(&of(PanicRecord { outlived: true, ..panic(1, MAIN) }), &known), both);
+        let later = panicked.panics[0].boot_nanos / SECOND - BEGIN / SECOND + 1;
+        let went_on = Snapshot { breadcrumbs: vec![line(MAIN, later)], ..panicked.clone() };
+        assert_eq!(types(&went_on, &known), both);
+    }
+    assert_eq!(types(&panicked, &Known { time: seconds(3), ..kill.clone() }), both);
+    let around = Circumstances { oom: Some(OomCounters::default()), ..Circumstances::default() };
+    assert_eq!(types(&panicked, &Known { around, ..kill })[0], both[0]);
+}
+
+/// What a signal ends within a second of a panic that was caught was not ended by that.
+#[test]
+fn a_panic_before_another_death_was_outlived() {
+    let panics = vec![reported(panic(1, MAIN)), reported(panic(2, WORKER))];
+    let snapshot = Snapshot { panics, fatal: Some(fatal(SEGV, WORKER, 60)), ..left() };
+    let findings = found(&snapshot, &unwatched());
+    is_death(&findings, "SIGSEGV");
+    assert_eq!(findings.outlived, [1, 2].map(|id| Uuid::from_bytes([id; 16])));
+    let stopped = Snapshot { fatal: None, asked: asked(TERM, 60, true), ..snapshot };
+    assert!(found(&stopped, &unwatched()).outlived.is_empty(), "nobody knows");
 }

@@ -11,8 +11,17 @@ use super::super::{rust_names, stack};
 
 /// Functions of the C library by which a process signals itself; those below them, to the system call,
 /// have no exported name.
-const RAISING: [&str; 7] =
-    ["abort", "raise", "gsignal", "pthread_kill", "tgkill", "kill", "__pthread_kill"];
+const RAISING: [&str; 8] = [
+    "abort",
+    "raise",
+    "gsignal",
+    "pthread_kill",
+    "tgkill",
+    "kill",
+    "__pthread_kill",
+    // musl's, in which what was raised is delivered.
+    "__restore_sigs",
+];
 
 /// Functions of the standard library that only lead to an abort.
 const ABORTING: [&str; 6] = [
@@ -81,8 +90,15 @@ fn is_handing_over(name: &str) -> bool {
 }
 
 /// Whether the thread was raising or handling a panic: between its `panic!` and its landing.
-pub(super) fn is_in_panic(frames: &[Frame]) -> bool {
-    frames.iter().any(|frame| is_panicking(name(frame)))
+///
+/// What does that is part of the program, so a frame of it without a name may be one of those.
+pub(super) fn is_in_panic(frames: &[Frame]) -> Option<bool> {
+    let is_nameless = |frame: &Frame| frame.function.is_none() && !in_c_library(frame);
+    match frames.iter().any(|frame| is_panicking(name(frame))) {
+        true => Some(true),
+        false if frames.iter().any(is_nameless) => None,
+        false => Some(false),
+    }
 }
 
 fn is_panicking(name: &str) -> bool {
@@ -127,7 +143,7 @@ mod tests {
     #[track_caller]
     fn top_is(functions: &[&str], top: &str, panic: bool) {
         let frames = frames(functions);
-        assert_eq!(is_in_panic(&frames), panic);
+        assert_eq!(is_in_panic(&frames), Some(panic));
         assert_eq!(name(&abort_machinery(frames)[0]), top);
     }
 

@@ -55,8 +55,8 @@ pub(crate) struct OutsideStack {
     pub(crate) frames: Vec<Frame>,
     /// How many functions were left out in the middle of the stack.
     pub(crate) frames_elided: u64,
-    /// Whether the thread was raising or handling a panic.
-    pub(crate) in_panic: bool,
+    /// Whether the thread was raising or handling a panic; `None` where the names to tell are stripped.
+    pub(crate) in_panic: Option<bool>,
     /// Whether the stack goes on beyond the outermost frame: it was not copied that far, or nothing says
     /// how the function there was called.
     pub(crate) truncated: bool,
@@ -100,7 +100,7 @@ pub(crate) fn stack_of_panic(
     let pcs: Vec<Pc> = addresses.iter().map(returned).collect();
     let frames = symbolicate::symbolicate(&pcs, modules, images);
     let frames = marked(stack::cut_panic_machinery(frames), own);
-    OutsideStack { frames, in_panic: true, ..OutsideStack::default() }
+    OutsideStack { frames, in_panic: Some(true), ..OutsideStack::default() }
 }
 
 /// Sets `in_app`. Whose `main` is on the stack, whose the program is.

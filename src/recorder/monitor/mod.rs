@@ -440,7 +440,8 @@ impl Monitor {
             time: Some(SystemTime::now()),
             is_no_death: false,
         };
-        let printed = self.reports.end(ended.ending);
+        let is_wanted = known.asked_to_stop || known.around.oom.is_some();
+        let printed = self.reports.end(ended.ending, is_wanted);
         self.conclude(&known, printed);
         let ids: Vec<Uuid> = self
             .reports
@@ -541,6 +542,11 @@ impl Watcher for Monitor {
         let quiet = self.scanner.is_waiting().then(|| self.last_bytes + QUIET);
         let others = [self.reports.next_settling(), self.idle_at, self.below.next(), self.look_at];
         quiet.into_iter().chain(others.into_iter().flatten()).min()
+    }
+
+    fn asked_to_stop(&mut self, signal: i32) {
+        // Should we be killed with it, a sweep is to know.
+        self.region.mark_asked(signal, false);
     }
 
     fn wake(&mut self) {

@@ -87,6 +87,7 @@ impl Monitor {
         let ending = known.ending.unwrap_or(Ending::Code(0));
         self.outcome = findings.outcome;
         let about = self.sink.reported_as(&findings.explained_by);
+        self.sink.mark_outlived(&findings.outlived);
         let mut explained = printed | self.complete_report_below(about, ending);
         for found in findings.crashes {
             let dump = minidump(&snapshot, &found);

@@ -122,14 +122,17 @@ impl Reports {
         })
     }
 
-    /// Says how the process ended; whether one of the reports is about that.
-    pub(super) fn end(&mut self, ending: Ending) -> bool {
+    /// Says how the process ended, and whether somebody wanted it to (or the OOM killer did); whether one of
+    /// the reports is about that.
+    pub(super) fn end(&mut self, ending: Ending, is_wanted: bool) -> bool {
         let last = self.0.len().saturating_sub(1);
         let mut explained = false;
         for (index, held) in self.0.iter_mut().enumerate() {
             let is_last = index == last;
+            let explains = is_last
+                && (explains(&held.scene.crash, held.since, ending)
+                    || !is_wanted && !held.settled && meets(&held.scene.crash, ending));
             let crash = &mut held.scene.crash;
-            let explains = is_last && explains(crash, held.since, ending);
             if explains {
                 crash.severity = Severity::Fatal;
                 held.scene.process.ending = Some(ending);
@@ -204,6 +207,13 @@ fn explains(crash: &Crash, since: Instant, ending: Ending) -> bool {
             same || exit::is_abort(ending) && (fatal || since.elapsed() < JUST_BEFORE)
         }
     }
+}
+
+/// Whether a kill has met a crash before it was over: what was just printed of it ends the process anyway.
+fn meets(crash: &Crash, ending: Ending) -> bool {
+    let is_main = crash.thread.as_ref().is_some_and(|thread| thread.main);
+    let is_last = crash.runtime == Runtime::Go || is_main;
+    exit::is_killed(ending) && crash.severity == Severity::Fatal && is_last
 }
 
 #[cfg(test)]

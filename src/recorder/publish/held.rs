@@ -50,6 +50,8 @@ pub(super) struct Held(pub(super) Vec<HeldReport>);
 
 pub(super) struct HeldReport {
     pub(super) scene: Scene,
+    /// Its panics, by their numbers.
+    pub(super) panics: Vec<u64>,
     pub(super) since: Instant,
     /// Whether the sender may have it.
     pub(super) released: bool,
@@ -91,7 +93,14 @@ impl Held {
             return None;
         }
         let oldest = (self.0.len() == MOST_HELD).then(|| self.0.remove(0));
-        self.0.push(HeldReport { scene, since: Instant::now(), released: false, has_ambient });
+        let panics = family.members.iter().map(|panic| panic.number).collect();
+        self.0.push(HeldReport {
+            scene,
+            panics,
+            since: Instant::now(),
+            released: false,
+            has_ambient,
+        });
         oldest
     }
 }

@@ -270,6 +270,7 @@ impl<'a> Monitor<'a> {
         let asked = [rewritten, signal].into_iter().find(|signal| asks_to_stop(*signal));
         if let Some(signal) = asked {
             (self.asked_to_stop, self.asked_at) = (Some(signal), Some(Instant::now()));
+            self.watcher.asked_to_stop(signal);
         }
     }
 

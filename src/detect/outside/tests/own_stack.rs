@@ -116,7 +116,12 @@ fn the_walk_finds_what_the_process_finds() {
     let walk = captured.walk(&captured.as_copied());
     assert_eq!(walk.pcs[0].address, captured.registers.pc);
     let outside = &addresses(&walk)[1..];
-    assert_eq!(outside, captured.inside);
+    if cfg!(target_env = "gnu") {
+        assert_eq!(outside, captured.inside);
+    } else {
+        // Frame pointers lead on where no table does.
+        assert!(outside.starts_with(&captured.inside), "{outside:?} {:?}", captured.inside);
+    }
     assert!(walk.pcs[0].interrupted && walk.pcs[1..].iter().all(|pc| !pc.interrupted));
     if cfg!(target_env = "gnu") {
         assert!(!walk.truncated, "the C library says where a thread began");
@@ -130,7 +135,7 @@ fn the_frames_are_those_that_the_process_makes() {
     let expected = stack::symbolicate(&captured.inside);
     let modules = own_modules();
     let outside = stack_of_signal(&captured.as_copied(), &modules, &mut Images::new(), &own);
-    assert!(!outside.in_panic);
+    assert_ne!(outside.in_panic, Some(true));
     let module = |name: &str| format!("lastwords::detect::outside::tests::own_stack::{name}");
     assert_eq!(outside.frames[0].function, Some(module("registers")));
     assert_eq!(outside.frames[1].function, Some(module("capture")));
@@ -165,7 +170,7 @@ fn a_panics_addresses_become_its_frames() {
     // What is called lastwords is cut as machinery: this program's own functions.
     let expected = stack::cut_panic_machinery(stack::symbolicate(&captured.inside));
     assert_eq!(names(&stack.frames), names(&expected));
-    assert!(stack.in_panic);
+    assert_eq!(stack.in_panic, Some(true));
     assert!(hook(&[0, 0]).frames.is_empty());
     let nowhere = hook(&[0x10, u64::MAX]);
     assert_eq!(names(&nowhere.frames), ["?", "?"]);
@@ -181,7 +186,7 @@ fn a_stack_that_was_copied_in_part_says_so() {
         let stack = &copied.stack[..copied.stack.len().min(bytes)];
         let walk = captured.walk(&CapturedStack { stack, ..copied.clone() });
         assert_eq!(walk.pcs, whole.pcs[..walk.pcs.len()]);
-        assert_eq!(walk.truncated, walk.pcs.len() < whole.pcs.len());
+        assert_eq!(walk.truncated, whole.truncated || walk.pcs.len() < whole.pcs.len());
         lengths.push(walk.pcs.len());
     }
     assert!(lengths.iter().any(|length| (2..whole.pcs.len()).contains(length)), "{lengths:?}");

@@ -71,7 +71,7 @@ fn the_function_that_raised_a_signal_stands_first() {
     let captured = CapturedStack { stack_start: registers.sp, registers, stack: &bytes };
     let own = OwnCrates::default();
     let stack = stack_of_signal(&captured, &own_modules(), &mut Images::new(), &own);
-    assert!(!stack.in_panic);
+    assert_eq!(stack.in_panic, Some(false));
     let module = "lastwords::detect::outside::tests::signal";
     let first = names(&stack.frames[..2]);
     assert_eq!(first[0], format!("{module}::gives_up"));
