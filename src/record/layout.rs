@@ -31,6 +31,7 @@
 //!             word 43  signal at its default disposition that ends the process and is neither a
 //!                      crash nor a stop (SIGALRM, SIGUSR1, ...), 0 for none
 //!             word 44  16 random bytes that the ids of panics are made from
+//!             word 46  who looks for what the process died of, and has not come to an end
 //!             word 48  boot time of the next look at the wall clock
 //!             word 49  number of clock anchors ever written
 //!             word 56  32 clock anchors: pairs (boot nanoseconds, wall nanoseconds since 1970)
@@ -98,6 +99,7 @@ pub(crate) mod head {
     pub(crate) const SILENT: usize = 42;
     pub(crate) const ENDED_BY: usize = 43;
     pub(crate) const SEED: usize = 44;
+    pub(crate) const EXAMINED: usize = 46;
     pub(crate) const ANCHOR_DUE: usize = 48;
     pub(crate) const ANCHOR_COUNT: usize = 49;
     pub(crate) const ANCHORS: usize = 56;

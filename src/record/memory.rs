@@ -71,28 +71,26 @@ impl Memory {
         unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.words) }
     }
 
-    /// `bytes` of zeroed heap.
+    /// `bytes` of zeroed heap, where there is as much.
     #[cfg(not(lastwords_loom))]
-    pub(crate) fn heap(bytes: usize) -> Memory {
-        use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
+    pub(crate) fn heap(bytes: usize) -> Option<Memory> {
+        use std::alloc::{Layout, alloc_zeroed};
         let words = (bytes / 8).max(1);
         let layout = Layout::array::<AtomicU64>(words).expect("a layout below 264 MiB");
         // SAFETY: the layout is not empty.
         let allocated = unsafe { alloc_zeroed(layout) };
-        let Some(first) = NonNull::new(allocated.cast::<AtomicU64>()) else {
-            handle_alloc_error(layout)
-        };
-        Memory { first, words, backing: Backing::Heap }
+        let first = NonNull::new(allocated.cast::<AtomicU64>())?;
+        Some(Memory { first, words, backing: Backing::Heap })
     }
 
     /// `bytes` of heap, word by word: a model's atomics are more than zeros.
     #[cfg(lastwords_loom)]
-    pub(crate) fn heap(bytes: usize) -> Memory {
+    pub(crate) fn heap(bytes: usize) -> Option<Memory> {
         let boxed: Box<[AtomicU64]> =
             std::iter::repeat_with(|| AtomicU64::new(0)).take(bytes / 8).collect();
         let words = boxed.len();
         let first = NonNull::from(Box::leak(boxed)).cast();
-        Memory { first, words, backing: Backing::Heap }
+        Some(Memory { first, words, backing: Backing::Heap })
     }
 
     /// A new file `path` of `bytes`, all of whose blocks exist, mapped shared; mode 0600, and

@@ -19,7 +19,7 @@ use super::encode::Encoder;
 use super::fatal::FatalArea;
 use super::identity::{self, Identity};
 use super::layout::{
-    self, BLOCKS, IDENTITY_BYTES, Layout, MAGIC, Section, VERSION, flag, head, kind,
+    self, BLOCKS, IDENTITY_BYTES, Layout, MAGIC, MIN_RING_BYTES, Section, VERSION, flag, head, kind,
 };
 use super::ledger::{self, LedgerEntry};
 use super::memory::Memory;
@@ -76,9 +76,10 @@ impl Region {
                 let name = format!("{pid}-{}.region", identity.silent_death_id);
                 Memory::file(&directory.join(name), layout.bytes)?
             }
-            Place::Memory => {
-                Memory::memfd(layout.bytes).unwrap_or_else(|_| Memory::heap(layout.bytes))
-            }
+            Place::Memory => match Memory::memfd(layout.bytes) {
+                Ok(memory) => memory,
+                Err(_) => return Ok(Region::on_heap(ring_bytes, identity)),
+            },
         };
         Ok(Region::format(memory, layout, identity))
     }
@@ -181,10 +182,19 @@ impl Region {
         self.is_guest
     }
 
-    /// A new region on the heap.
+    /// A new region on the heap, the smallest there is where there is no memory for another.
+    ///
+    /// # Panics
+    /// Without memory even for that the process aborts.
     pub(crate) fn on_heap(ring_bytes: u64, identity: &Identity) -> Region {
-        let layout = Layout::new(ring_bytes);
-        Region::format(Memory::heap(layout.bytes), layout, identity)
+        let sizes = [ring_bytes, MIN_RING_BYTES].map(Layout::new);
+        let least = sizes[1].bytes;
+        let made = sizes.into_iter().find_map(|layout| Some((Memory::heap(layout.bytes)?, layout)));
+        let Some((memory, layout)) = made else {
+            let least = std::alloc::Layout::array::<u8>(least).expect("a few hundred KiB");
+            std::alloc::handle_alloc_error(least)
+        };
+        Region::format(memory, layout, identity)
     }
 
     /// Writes the header and the identity into zeroed memory.
@@ -430,6 +440,18 @@ impl Region {
     pub(crate) fn settle_panic(&self, number: u64, is_kept: bool) {
         let section = self.layout.word_of(Section::Slots);
         slots::settle(&self.memory, section, number, is_kept);
+    }
+
+    /// As [`Remains::begin_examination`](super::Remains::begin_examination).
+    #[cfg(target_os = "linux")]
+    pub(crate) fn begin_examination(&self) -> bool {
+        self.memory.word(head::EXAMINED).fetch_add(1, Ordering::AcqRel) > 0
+    }
+
+    /// As [`Remains::end_examination`](super::Remains::end_examination).
+    #[cfg(target_os = "linux")]
+    pub(crate) fn end_examination(&self) {
+        self.memory.word(head::EXAMINED).store(0, Ordering::Release);
     }
 
     /// Notes that the process has outlived panic `number`.

@@ -136,6 +136,21 @@ impl Remains {
         self.set_word(8 * head::SILENT as u64, 1)
     }
 
+    /// Notes that somebody begins to look for what the process died of; whether somebody did before, and did
+    /// not live to end it.
+    pub(crate) fn begin_examination(&self) -> bool {
+        let at = 8 * head::EXAMINED as u64;
+        let before = self.word(at).unwrap_or(0);
+        // Where nothing can be written the next does not know.
+        let _ = self.set_word(at, before.saturating_add(1));
+        before > 0
+    }
+
+    /// Notes that the look has come to its end.
+    pub(crate) fn end_examination(&self) {
+        let _ = self.set_word(8 * head::EXAMINED as u64, 0);
+    }
+
     fn word(&self, offset: u64) -> io::Result<u64> {
         let mut bytes = [0; 8];
         read_exact_at(&self.file, &mut bytes, offset)?;

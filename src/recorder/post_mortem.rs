@@ -16,7 +16,7 @@ use super::seal::{Address, BeforeSend, Seal};
 use super::sink::{Sink, Trouble};
 use super::tags_file;
 use crate::deliver::Spool;
-use crate::detect::autopsy::{self, Found, Known, Outcome};
+use crate::detect::autopsy::{self, Findings, Found, Known, Outcome};
 use crate::detect::outside::Images;
 use crate::detect::{Ending, Mechanism};
 use crate::record::{Identity, ReadError, Remains, Select, Snapshot, TAGS};
@@ -67,7 +67,7 @@ impl Reporting {
     ) -> Result<Reported, NotReported> {
         let all = Select::newest(MOST_BREADCRUMBS);
         let snapshot = remains.snapshot(all).map_err(NotReported::Unreadable)?;
-        let findings = autopsy::examine(&snapshot, known, images);
+        let findings = examine(remains, &snapshot, known, images);
         let identity = snapshot.identity.clone();
         let seal = self.seal(&identity);
         let explained_by = self.sink.reported_as(&findings.explained_by);
@@ -167,6 +167,19 @@ impl Reporting {
             self.delivery.release(id);
         }
     }
+}
+
+/// Finds out what the process died of. Where somebody did not survive that, as where there is too little
+/// memory to read the program's symbols, it is done without the files: whoever starts next must not die of
+/// it, too.
+fn examine(remains: &Remains, snapshot: &Snapshot, known: &Known, images: &mut Images) -> Findings {
+    let is_dangerous = remains.begin_examination();
+    let findings = match is_dangerous {
+        true => autopsy::examine(snapshot, known, &mut Images::none()),
+        false => autopsy::examine(snapshot, known, images),
+    };
+    remains.end_examination();
+    findings
 }
 
 /// The minidump that the process asked for, of the signal that it died of.

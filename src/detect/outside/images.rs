@@ -8,7 +8,8 @@
 //! A mapping of a file that another process cuts short raises SIGBUS in the reader. So a file is mapped
 //! only if this very process runs it, which adds no danger: its own code is mapped from that file
 //! already. All others are read, one section at a time, and kept until the [`Images`] are dropped: of an
-//! executable with 100 MB of debug info about that much memory.
+//! executable with 100 MB of debug info about that much memory. A process whose limits leave no room for
+//! that uses none.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -21,12 +22,15 @@ use object::read::{ReadCache, ReadRef};
 
 use super::elf::Elf;
 use super::modules::{Module, is_vdso};
+use super::room;
 
 /// Finds and keeps the files of modules.
 #[derive(Default)]
 pub(crate) struct Images {
     offered: Vec<File>,
     files: Vec<Source>,
+    /// Whether none is used.
+    refused: bool,
     found: HashMap<Key, Option<usize>>,
 }
 
@@ -44,6 +48,11 @@ impl Images {
         images
     }
 
+    /// No file is used: what is in none of them is all that is known.
+    pub(crate) fn none() -> Images {
+        Images { refused: true, ..Images::default() }
+    }
+
     /// Offers a file that is open, which must prove itself as any other.
     pub(crate) fn offer(&mut self, file: File) {
         self.offered.push(file);
@@ -51,7 +60,7 @@ impl Images {
 
     /// The file of a module.
     pub(super) fn of(&mut self, module: &Module) -> Option<&Source> {
-        if is_vdso(module) || module.path.is_empty() {
+        if self.refused || is_vdso(module) || module.path.is_empty() {
             return None;
         }
         let build_id = module.build_id().map(str::to_owned);
@@ -93,6 +102,9 @@ fn reopened(file: &File) -> Option<File> {
 /// The file, if it proves to be the module's.
 fn proved(file: File, module: &Module) -> Option<Source> {
     let meta = file.metadata().ok()?;
+    if !room::is_enough_for(meta.len()) {
+        return None;
+    }
     let same_file = module.device_inode == Some((meta.dev(), meta.ino()));
     match module.build_id() {
         None if !same_file => None,

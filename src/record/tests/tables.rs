@@ -178,7 +178,7 @@ impl Words for Watched<'_> {
 #[test]
 fn a_tag_half_written_is_not_there() {
     let layout = Layout::new(0);
-    let memory = Memory::heap(layout.bytes);
+    let memory = Memory::heap(layout.bytes).expect("memory");
     let section = layout.word_of(Section::Tags);
     let tags = Tags::new(&memory, section);
     tags.set(&memory, "cid", "the old value");
@@ -231,7 +231,7 @@ fn tags_read_while_they_are_set_are_whole() {
 #[test]
 fn a_step_of_the_wall_clock_gets_an_anchor() {
     let layout = Layout::new(0);
-    let memory = Memory::heap(layout.bytes);
+    let memory = Memory::heap(layout.bytes).expect("memory");
     let count = || memory.word(head::ANCHOR_COUNT).load(Ordering::Relaxed);
     let now = clock::boot_nanos();
     clock::anchor_if_due(&memory, now);

@@ -76,7 +76,7 @@ fn check(words: &[u64]) -> usize {
 
 #[test]
 fn readers_see_whole_records_of_one_thread() {
-    let memory = Arc::new(Memory::heap(8 * (2 + BLOCKS * BLOCK_WORDS)));
+    let memory = Arc::new(Memory::heap(8 * (2 + BLOCKS * BLOCK_WORDS)).expect("memory"));
     let writers: Vec<_> = (1..=3)
         .map(|number| {
             let memory = Arc::clone(&memory);

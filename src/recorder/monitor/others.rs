@@ -83,7 +83,10 @@ impl Monitor {
         // What was marked for a sweep is judged here by how the child ended.
         snapshot.silent_reported = false;
         snapshot.identity.minidump |= self.identity.minidump;
+        // Should this process die of it, a sweep is to know.
+        let _ = self.region.begin_examination();
         let findings = autopsy::examine(&snapshot, known, &mut self.images);
+        self.region.end_examination();
         let ending = known.ending.unwrap_or(Ending::Code(0));
         self.outcome = findings.outcome;
         let about = self.sink.reported_as(&findings.explained_by);

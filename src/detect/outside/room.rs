@@ -1,0 +1,45 @@
+//! Whether the limits of this process leave room to read a file's symbols.
+//!
+//! **Guarantee:** a limit on the address space (`RLIMIT_AS`) or on data (`RLIMIT_DATA`) that was meant for
+//! the program is not reached by reading symbols: who watches, or sweeps at its start, has the same one,
+//! and where memory is refused Rust programs abort. **Lost:** names, where there is little room. Of a memory
+//! cgroup nothing is asked: what is mapped of a file counts for it, but can be taken back.
+
+use rustix::process::{Resource, getrlimit};
+
+/// Reading the symbols of a file takes so many times its size at most.
+const TIMES: u64 = 2;
+
+/// Bytes besides.
+const BESIDES: u64 = 32 * 1024 * 1024;
+
+/// Whether a file of `bytes` can be read.
+pub(super) fn is_enough_for(bytes: u64) -> bool {
+    let limits = [Resource::As, Resource::Data].map(|resource| getrlimit(resource).current);
+    let Some(limit) = limits.into_iter().flatten().min() else { return true };
+    limit.saturating_sub(used().unwrap_or(0)) >= needed(bytes)
+}
+
+fn needed(bytes: u64) -> u64 {
+    bytes.saturating_mul(TIMES).saturating_add(BESIDES)
+}
+
+/// Bytes of this process's address space: `VmSize` of `/proc/self/status` (proc_pid_status(5)), in units of
+/// 1,024.
+fn used() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
+    Some(line.split_ascii_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_knows_what_it_uses() {
+        let used = used().expect("the kernel tells");
+        assert!((1 << 20..1 << 46).contains(&used), "{used}");
+        assert!(needed(u64::MAX) == u64::MAX && needed(0) >= 1 << 20);
+    }
+}
