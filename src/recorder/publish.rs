@@ -50,6 +50,14 @@ const PANICKED: i32 = 101;
 /// How long a process has run when its start is over.
 const START: Duration = Duration::from_secs(1);
 
+/// Whether the limits of the program leave room for what may never be needed.
+fn has_room() -> bool {
+    #[cfg(target_os = "linux")]
+    return crate::detect::outside::room::is_enough();
+    #[cfg(not(target_os = "linux"))]
+    true
+}
+
 /// Notes the counters by which a sweep tells the OOM killer from other kills.
 fn note_memory(region: &Region) {
     let Some(cgroup) = MemoryCgroup::of_this_process() else { return };
@@ -132,8 +140,10 @@ impl Publisher {
         let work = move || {
             recording.existing_region().map(note_memory);
             std::thread::sleep(START);
-            scrubber.prepare();
-            checksum.prepare();
+            if has_room() {
+                scrubber.prepare();
+                checksum.prepare();
+            }
         };
         // Without a thread the rest is done when it is needed.
         if thread::spawn_apart("lastwords-idle", work).is_err() {

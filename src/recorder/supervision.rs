@@ -20,6 +20,8 @@ use super::above;
 use super::global::warn;
 use super::seal::BeforeSend;
 use crate::config::{self, Flags, Overrides, Settings, SuperviseMode};
+#[cfg(target_os = "linux")]
+use crate::detect::outside::room;
 use crate::record::Region;
 
 /// How this program is watched.
@@ -103,6 +105,10 @@ pub(super) fn begin(settings: &Settings, before_send: Option<&BeforeSend>) -> Su
 
 #[cfg(target_os = "linux")]
 fn wrapped(settings: &Settings, before_send: Option<&BeforeSend>) -> Supervision {
+    if !room::is_enough_to_watch() {
+        warn("its limit on memory leaves no room for a monitor: the program is not watched");
+        return Supervision::Unsupported;
+    }
     let error = wrap::wrap(settings, before_send);
     warn(&format!("{error}: the program is not watched"));
     Supervision::Unsupported

@@ -1,7 +1,7 @@
 //! Where a program cannot be watched: a warning, and it runs on.
 
-use crate::common::{Outcome, Run, can_mount, is_root, skipped};
-use crate::support::{WATCHES, run};
+use crate::common::{Outcome, Run, can_mount, is_root, regions_in, skipped};
+use crate::support::{ALL, WATCHES, run};
 
 #[track_caller]
 fn runs_on_with(outcome: &Outcome, warning: &str, what: &str) {
@@ -33,6 +33,30 @@ fn a_program_that_called_too_late_is_swept() {
         assert_eq!(outcome.events().len(), 0, "{how}: nobody watched");
         crate::support::sweep(&outcome.state());
         assert!(outcome.event().breadcrumb_messages().contains(&"the last line"), "{how}");
+    }
+}
+
+/// A limit on its address space is meant for the program alone: it starts wherever it does unwatched, also
+/// where there is a death to be swept.
+#[test]
+fn under_a_tight_limit_on_memory_it_runs_on() {
+    for how in ALL {
+        let left = run("hook", "die").variable("WAY", "segv").run();
+        assert_eq!(regions_in(&left.state()).len(), 1);
+        let mut tried = 0;
+        for mebibytes in [12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256] {
+            let limit = format!("--as={}", mebibytes << 20);
+            let under = |how| {
+                let run = exit(how).variable("LASTWORDS_STATE_DIR", left.state());
+                run.through(&["prlimit", &limit], "shift; exec \"$@\"").run()
+            };
+            if under("plain").status.code() == Some(7) {
+                let outcome = under(how);
+                assert_eq!(outcome.status.code(), Some(7), "{how}, {mebibytes} MiB: {outcome:?}");
+                tried += 1;
+            }
+        }
+        assert!(tried > 3, "{how}");
     }
 }
 

@@ -18,7 +18,7 @@ mod elf;
 mod images;
 mod modules;
 mod registers;
-mod room;
+pub(crate) mod room;
 mod scan;
 mod symbolicate;
 mod unwind;

@@ -1,7 +1,7 @@
-//! Whether the limits of this process leave room to read a file's symbols.
+//! Whether the limits of this process leave room for what can be left: a file's symbols, a sweep.
 //!
 //! **Guarantee:** a limit on the address space (`RLIMIT_AS`) or on data (`RLIMIT_DATA`) that was meant for
-//! the program is not reached by reading symbols: who watches, or sweeps at its start, has the same one,
+//! the program is not reached by that: who watches, or sweeps at its start, has the same one,
 //! and where memory is refused Rust programs abort. **Lost:** names, where there is little room. Of a memory
 //! cgroup nothing is asked: what is mapped of a file counts for it, but can be taken back.
 
@@ -10,14 +10,31 @@ use rustix::process::{Resource, getrlimit};
 /// Reading the symbols of a file takes so many times its size at most.
 const TIMES: u64 = 2;
 
-/// Bytes besides.
+/// Bytes besides, and for a sweep: a region, the expressions that find secrets, the stacks of threads.
 const BESIDES: u64 = 32 * 1024 * 1024;
 
-/// Whether a file of `bytes` can be read.
+/// Bytes that a monitor needs.
+const WATCH: u64 = 16 * 1024 * 1024;
+
+/// Whether there is room for what needs no file.
+pub(crate) fn is_enough() -> bool {
+    is_enough_for(0)
+}
+
+/// Whether there is room to watch another process.
+pub(crate) fn is_enough_to_watch() -> bool {
+    is_left(WATCH)
+}
+
+/// Whether the symbols of a file of `bytes` can be read.
 pub(super) fn is_enough_for(bytes: u64) -> bool {
+    is_left(needed(bytes))
+}
+
+fn is_left(bytes: u64) -> bool {
     let limits = [Resource::As, Resource::Data].map(|resource| getrlimit(resource).current);
     let Some(limit) = limits.into_iter().flatten().min() else { return true };
-    limit.saturating_sub(used().unwrap_or(0)) >= needed(bytes)
+    limit.saturating_sub(used().unwrap_or(0)) >= bytes
 }
 
 fn needed(bytes: u64) -> u64 {

@@ -3,7 +3,8 @@
 //! **Guarantee:** the start waits for it only where deaths pile up: a program that dies faster than a
 //! death can be reported would otherwise never tell of one; and where this process was another program
 //! before, or this one: once it is dead nobody can tell that from a kill. The end of the process waits for it, for a
-//! bounded time. **Lost:** nothing: what a sweep does not come to is left to the next.
+//! bounded time. **Lost:** nothing: what a sweep does not come to is left to the next, and where the limits
+//! of the program leave no room for one to a sweep from outside.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::Which;
 use super::look::{is_replaced, regions_in, sweep};
 use crate::deliver::{Spool, SpoolError};
+use crate::detect::outside::room;
 use crate::recorder::delivery::Delivery;
 use crate::recorder::post_mortem::Reporting;
 use crate::recorder::seal::BeforeSend;
@@ -96,6 +98,9 @@ pub(in crate::recorder) fn begin(
         before.iter().for_each(|path| drop(sweep(path, &Which::All, &reporting)));
     }
     if regions.is_empty() {
+        return None;
+    }
+    if !room::is_enough() {
         return None;
     }
     let is_pile = regions.iter().filter(|path| is_of_the_gone(path)).count() >= PILE;
