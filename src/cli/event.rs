@@ -290,9 +290,22 @@ impl Stacks<'_> {
             }
             (Some(name), _) => name,
             (None, Some(module)) => module,
-            (None, None) => text(&frame["instruction_addr"]).unwrap_or_else(|| "?".to_owned()),
+            (None, None) => place_in_file(frame)
+                .or_else(|| text(&frame["instruction_addr"]))
+                .unwrap_or_else(|| "?".to_owned()),
         }
     }
+}
+
+/// Where the code of a frame without a name is: `service+0x1c553`, the same in every run of a build.
+fn place_in_file(frame: &Value) -> Option<String> {
+    let number = |key: &str| {
+        let text = frame[key].as_str()?;
+        u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+    };
+    let offset = number("instruction_addr")?.checked_sub(number("image_addr")?)?;
+    let name = frame["package"].as_str()?.rsplit('/').next().filter(|name| !name.is_empty())?;
+    Some(format!("{name}+{offset:#x}"))
 }
 
 /// The source lines an event brings along for a frame at `line`.

@@ -43,7 +43,7 @@ pub fn run(args: &SweepArgs, state_dir: Option<&Path>, out: &mut Output) -> Resu
         tell(one, args.json, out)?;
         told += 1;
     }
-    if told == 0 && !args.json {
+    if told == 0 && well && !args.json {
         exit::say(&nothing(&swept, &places));
     }
     Ok(well && !swept.iter().any(|one| one.outcome.is_failure()))
@@ -63,10 +63,14 @@ fn is_news(outcome: &SweepOutcome) -> bool {
 
 fn nothing(swept: &[Swept], places: &[PathBuf]) -> String {
     match (swept.len(), places) {
-        (0, [only]) => {
-            format!("nothing died unwatched: there are no regions in {}", only.display())
+        (0, places) => {
+            let name = |place: &PathBuf| match place.is_dir() {
+                true => place.display().to_string(),
+                false => format!("{} (not there)", place.display()),
+            };
+            let names: Vec<String> = places.iter().map(name).collect();
+            format!("nothing died unwatched: there are no regions in {}", names.join(", "))
         }
-        (0, _) => "nothing died unwatched: there are no regions in any state directory".to_owned(),
         (1, _) => "nothing died unwatched; 1 region is left alone: --all says why".to_owned(),
         (n, _) => format!("nothing died unwatched; {n} regions are left alone: --all says why"),
     }

@@ -114,7 +114,7 @@ mod tests {
         | `LASTWORDS_STDERR_TAIL` | `--stderr-tail SIZE` | how much of the raw end of stderr is attached to an event | bytes, or a number with KiB, MiB or GiB, from 0 to 16MiB | 64KiB |
         | `LASTWORDS_STATE_DIR` | `--state-dir DIR` | where reports and rings are kept | a path | the first that works of `$XDG_STATE_HOME/lastwords`, `~/.local/state/lastwords`, `/var/lib/lastwords` (root), `/tmp/lastwords-UID`, memory |
         | `LASTWORDS_SPOOL_LIMIT` | | how much of reports is kept; the oldest sent are dropped first; 0 sends from memory, not durable | bytes, or a number with KiB, MiB or GiB, from 0 to 1024GiB | 64MiB |
-        | `LASTWORDS_FLUSH` | | longest wait for a silent server: of a dying process without monitor, and of `run` after its command has ended | seconds, or a number with ms, s or m, from 0s to 1m | 2s |
+        | `LASTWORDS_FLUSH` | | longest wait for a silent server: of a dying process without monitor, and of `run` and a wrapping process after the program has ended | seconds, or a number with ms, s or m, from 0s to 1m | 2s |
         | `LASTWORDS_RATE_LIMIT` | | how many reports of one fingerprint are sent in an hour; the others are counted, and stay in the spool; 0 sends all | a whole number from 0 to 100000 | 30 |
         | `LASTWORDS_SCRUB_KEYS` | | more key names whose values are scrubbed | names with commas between | none |
         | `LASTWORDS_SUPERVISE` | | how a program that calls `supervise` is watched: not at all, by its parent (`wrap`), or by a detached child (`monitor`); it cannot add supervision | `off`, `wrap` or `monitor` | what the code asks for |
@@ -204,8 +204,8 @@ mod tests {
               Default: 64MiB
 
           LASTWORDS_FLUSH
-              longest wait for a silent server: of a dying process without monitor, and of run after its
-                command has ended
+              longest wait for a silent server: of a dying process without monitor, and of run and a
+                wrapping process after the program has ended
               Accepts seconds, or a number with ms, s or m, from 0s to 1m
               Default: 2s
 

@@ -248,7 +248,7 @@ pub static TABLE: [Setting; 19] = [
         variables: &["LASTWORDS_FLUSH"],
         flag: None,
         meaning: "longest wait for a silent server: of a dying process without monitor, and of `run` \
-                  after its command has ended",
+                  and a wrapping process after the program has ended",
         form: Form::Duration(FLUSH),
         default: "2s",
     },

@@ -70,7 +70,25 @@ mod linux {
         // SAFETY: `collect` has the signature that `dl_iterate_phdr` asks for, and `collected`
         // outlives the call, which ends before this function does.
         unsafe { libc::dl_iterate_phdr(Some(collect), (&raw mut collected).cast()) };
+        if vdso != 0 && !collected.modules.iter().any(|module| module.base == vdso) {
+            add_vdso(&mut collected);
+        }
         collected.modules
+    }
+
+    /// Adds the vDSO where the C library does not count it among what is loaded, as musl does not.
+    fn add_vdso(collected: &mut Collected<'_>) {
+        let first = collected.vdso as *const u8;
+        // SAFETY: at this address the kernel has mapped an ELF image whole, for as long as the process
+        // lives, and it begins with its header.
+        let header = unsafe { &*first.cast::<libc::Elf64_Ehdr>() };
+        // SAFETY: zeros are a value of it: no name, no headers.
+        let mut info: libc::dl_phdr_info = unsafe { std::mem::zeroed() };
+        info.dlpi_addr = collected.vdso as _;
+        info.dlpi_phdr = first.wrapping_add(header.e_phoff as usize).cast();
+        info.dlpi_phnum = header.e_phnum;
+        // SAFETY: the headers are those of that image, and nobody else has `collected`.
+        unsafe { collect(&raw mut info, size_of_val(&info), (&raw mut *collected).cast()) };
     }
 
     unsafe extern "C" fn collect(

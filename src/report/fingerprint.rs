@@ -2,9 +2,10 @@
 //!
 //! With a stack the server's own grouping stays in force, split by the innermost function of the
 //! program: `["{{ default }}", "service::ingest::parse_batch"]`. A server that ignores stacks then
-//! still splits by place. Without a usable stack (no frame has a function) the fingerprint is our
-//! own: type, file of the panic and message, with every number in the message replaced, so that
-//! `index 7` and `index 12` are one issue.
+//! still splits by place. Without a usable stack (no frame has a function, or only those that start
+//! a program or a thread have, as in a stripped build) the fingerprint is our own: type, file of the
+//! panic and message, with every number in the message replaced, so that `index 7` and `index 12` are
+//! one issue. What has no place in a source has one in the program's file, which is one build's.
 //!
 //! Not offered: lines in a fingerprint. They move with every edit above them.
 
@@ -31,8 +32,10 @@ pub fn fingerprint(crash: &Crash, executable: Option<&str>) -> Vec<Cow<'static, 
             let mut parts = own(exception);
             if exception.location.is_none() {
                 let name = executable.and_then(|path| path.rsplit('/').next());
-                parts
-                    .extend(name.map(|name| Cow::Owned(cut::to_chars(name, limits::MODULE_CHARS))));
+                let known = exception.frames.iter().find_map(in_file).or(name.map(str::to_owned));
+                parts.extend(
+                    known.map(|name| Cow::Owned(cut::to_chars(&name, limits::MODULE_CHARS))),
+                );
             }
             parts
         }
@@ -44,7 +47,38 @@ pub fn fingerprint(crash: &Crash, executable: Option<&str>) -> Vec<Cow<'static, 
 fn place(exception: &Exception) -> Option<String> {
     let own = exception.frames.iter().filter(|frame| frame.in_app);
     let own = own.filter_map(|frame| frame.qualified().or_else(|| frame.file.clone())).next();
-    own.or_else(|| exception.frames.iter().find_map(Frame::qualified))
+    let any =
+        || exception.frames.iter().filter(|frame| !is_start(frame)).find_map(Frame::qualified);
+    own.or_else(any)
+}
+
+/// Whether a frame is that of a function which the C library starts a program or a thread with: it is on
+/// every stack.
+fn is_start(frame: &Frame) -> bool {
+    let starts = [
+        "_start",
+        "__libc_start_main",
+        "__libc_start_call_main",
+        "libc_start_main_stage2",
+        "start_thread",
+        "clone",
+        "clone3",
+        "__clone",
+        "__clone3",
+        "start",
+    ];
+    frame.function.as_deref().is_some_and(|name| {
+        // Debug info knows names that a symbol table does not.
+        let name = name.strip_suffix("_impl").unwrap_or(name);
+        starts.contains(&name)
+    })
+}
+
+/// Where the code of a frame without a name is: `service+0x1c553`.
+fn in_file(frame: &Frame) -> Option<String> {
+    let (image, address) = (frame.image.as_ref()?, frame.address?);
+    let name = image.path.rsplit('/').next().filter(|name| !name.is_empty())?;
+    frame.function.is_none().then(|| format!("{name}+{:#x}", address.wrapping_sub(image.base)))
 }
 
 fn own(exception: &Exception) -> Vec<Cow<'static, str>> {
@@ -79,8 +113,10 @@ fn without_numbers(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::detect::{Frame, Location, Mechanism};
+    use crate::detect::{Frame, Image, Location, Mechanism};
 
     fn exception(frames: &[(&str, bool)]) -> Exception {
         Exception {
@@ -113,6 +149,40 @@ mod tests {
     fn without_a_stack_the_message_counts_without_its_numbers() {
         assert_eq!(own(&exception(&[])), ["panic", "src/a.rs", "index # out of #"]);
         assert_eq!(place(&exception(&[("", true)])), None);
+    }
+
+    /// As of a stripped program.
+    #[test]
+    fn what_starts_a_program_is_no_place() {
+        let stack = exception(&[("", false), ("__libc_start_main", false), ("_start", false)]);
+        assert_eq!(place(&stack), None);
+        let image = Image { base: 0x1000, size: 1, path: "/srv/shop".to_owned(), build_id: None };
+        let at = |address| Frame {
+            address: Some(address),
+            image: Some(Arc::new(image.clone())),
+            ..Frame::default()
+        };
+        let named = Frame { function: Some("clone3".to_owned()), ..at(0x1001) };
+        let fault = Exception {
+            ty: "SIGSEGV".to_owned(),
+            value: "invalid read at 0x10".to_owned(),
+            location: None,
+            frames: vec![named, at(0x1234)],
+            ..stack
+        };
+        let crash = Crash {
+            event_id: sentry::types::Uuid::nil(),
+            time: std::time::SystemTime::UNIX_EPOCH,
+            runtime: crate::detect::Runtime::Rust,
+            runtime_version: None,
+            severity: crate::detect::Severity::Fatal,
+            thread: None,
+            exceptions: vec![fault],
+            threads: Vec::new(),
+            threads_elided: 0,
+        };
+        let parts = fingerprint(&crash, Some("/srv/shop"));
+        assert_eq!(parts, ["SIGSEGV", "invalid read at #", "shop+0x234"]);
     }
 
     #[test]

@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn by_hand_the_same_is_copied() {
-        let pages = Pages::new(3);
+        let pages = Pages::new(4);
         for start in [pages.first + 96, pages.first + PAGE, pages.first + 2 * PAGE] {
             let by_hand = copied(|area| assert!(by_hand(area, start) <= 4096));
             let by_kernel = copied(|area| assert!(by_kernel(area, start).is_ok()));

@@ -351,7 +351,8 @@ impl Ready {
     fn wait(&mut self, until: Option<Instant>) {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let time = left.map(|left| libc::timespec {
-            tv_sec: left.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+            // Who wakes after an hour with nothing to do sleeps again.
+            tv_sec: left.as_secs().min(3600).try_into().unwrap_or(3600),
             tv_nsec: left.subsec_nanos() as _,
         });
         let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);

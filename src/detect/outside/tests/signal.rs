@@ -73,7 +73,16 @@ fn the_function_that_raised_a_signal_stands_first() {
     let stack = stack_of_signal(&captured, &own_modules(), &mut Images::new(), &own);
     assert_eq!(stack.in_panic, Some(false));
     let module = "lastwords::detect::outside::tests::signal";
-    let first = names(&stack.frames[..2]);
-    assert_eq!(first[0], format!("{module}::gives_up"));
-    assert_eq!(first[1], format!("{module}::the_function_that_raised_a_signal_stands_first"));
+    let names = names(&stack.frames);
+    let first = names.iter().position(|name| *name == format!("{module}::gives_up")).unwrap();
+    assert_eq!(
+        names[first + 1],
+        format!("{module}::the_function_that_raised_a_signal_stands_first")
+    );
+    if cfg!(target_env = "gnu") {
+        assert_eq!(first, 0);
+    } else {
+        // No table leads through the C library: the way is guessed, by return addresses on the stack.
+        assert!(first <= 3 && names[..first].iter().all(|name| !name.contains("::")), "{names:?}");
+    }
 }
