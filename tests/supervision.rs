@@ -7,6 +7,8 @@ mod common;
 #[path = "supervision/support.rs"]
 mod support;
 
+#[path = "supervision/amid.rs"]
+mod amid;
 #[path = "supervision/beside.rs"]
 mod beside;
 #[path = "supervision/ends.rs"]

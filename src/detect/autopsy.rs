@@ -26,6 +26,9 @@ use crate::record::{Asked, FatalRecord, LoadedModule, Snapshot, system_time};
 /// How long before an abort a panic was raised that it is about, where no stack tells.
 const JUST_BEFORE: Duration = Duration::from_secs(2);
 
+/// How long a panic may take to be told and to unwind, where nothing says that it is over.
+const LONGEST_PANIC: Duration = Duration::from_secs(10);
+
 /// How long after a signal that many programs also use otherwise (SIGHUP to read their settings again,
 /// SIGQUIT to show their threads) an end by SIGKILL is taken for what was asked.
 const ASKED: Duration = Duration::from_secs(10 * 60);
@@ -274,7 +277,7 @@ fn panic_that_a_kill_met(
         || later.any(|crumb| crumb.thread.id == last.thread && crumb.boot_nanos > last.boot_nanos);
     let ended = known.time.unwrap_or_else(|| last_sign(snapshot).1);
     let since = ended.duration_since(system_time(last.wall_nanos)).unwrap_or_default();
-    (!is_over && since <= JUST_BEFORE).then_some(index)
+    (!is_over && since <= LONGEST_PANIC).then_some(index)
 }
 
 /// Whether a signal that the process has outlived asked it to stop, and may be why it was killed.

@@ -376,7 +376,7 @@ fn a_kill_that_meets_the_main_threads_panic_is_about_that() {
         let went_on = Snapshot { breadcrumbs: vec![line(MAIN, later)], ..panicked.clone() };
         assert_eq!(types(&went_on, &known), both);
     }
-    assert_eq!(types(&panicked, &Known { time: seconds(3), ..kill.clone() }), both);
+    assert_eq!(types(&panicked, &Known { time: seconds(60), ..kill.clone() }), both);
     let around = Circumstances { oom: Some(OomCounters::default()), ..Circumstances::default() };
     assert_eq!(types(&panicked, &Known { around, ..kill })[0], both[0]);
 }

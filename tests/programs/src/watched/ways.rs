@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use super::{Act, variable};
 
-pub const ACTS: [Act; 3] = [("exit", exit), ("die", die), ("raise", raise)];
+pub const ACTS: [Act; 4] =
+    [("exit", exit), ("die", die), ("raise", raise), ("stop-slowly", stop_slowly)];
 
 /// With the status that `STATUS` says.
 fn exit() {
@@ -28,6 +29,18 @@ pub fn by(way: &str) {
             drop(std::panic::take_hook());
             cannot_unwind()
         }
+        "panic-and-kill" => {
+            let _killed = KilledIn;
+            panic!("it panics")
+        }
+        "abort-in-hook" => {
+            let ours = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |info| {
+                ours(info);
+                std::process::abort();
+            }));
+            panic!("it panics")
+        }
         "abort" => std::process::abort(),
         // SAFETY: none: nothing is mapped there. This is a way to die.
         "segv" => unsafe { std::ptr::without_provenance_mut::<u8>(16).write_volatile(0) },
@@ -40,6 +53,30 @@ pub fn by(way: &str) {
         "term" => kill(libc::SIGTERM),
         "exit" => std::process::exit(0),
         other => std::process::exit(other.parse().expect("a way to die, or a status")),
+    }
+}
+
+/// Is killed while a panic unwinds.
+struct KilledIn;
+
+impl Drop for KilledIn {
+    fn drop(&mut self) {
+        kill(libc::SIGKILL);
+    }
+}
+
+/// Takes a SIGTERM by a handler of its own, and does not end for it.
+fn stop_slowly() {
+    extern "C" fn on_term(_: libc::c_int) {
+        // SAFETY: the bytes are constant, and `write` may be called in a handler.
+        unsafe { libc::write(1, c"asked\n".as_ptr().cast(), 6) };
+    }
+    // SAFETY: the handler does nothing that one must not do.
+    unsafe { libc::signal(libc::SIGTERM, on_term as *const () as usize) };
+    tracing::info!("the last line");
+    println!("ready");
+    loop {
+        std::thread::park();
     }
 }
 
