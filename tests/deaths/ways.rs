@@ -93,6 +93,7 @@ pub const WAYS: &[Way] = &[
     dies("file-limit", "SIGXFSZ: the limit on a file's size"),
     Way { act: Act::Signal(libc::SIGSEGV), ..dies("segv-sent", "SIGSEGV sent by `kill`") },
     Way { act: Act::Signal(libc::SIGKILL), top: NONE, ..dies("wait", "SIGKILL") },
+    dies("panic-killed", "SIGKILL while a panic of `main` unwinds"),
     Way { top: NONE, ..dies("panic-caught-then-killed", "SIGKILL, a second after a caught panic") },
     Way {
         act: Act::KillAll,

@@ -4,7 +4,7 @@
 //! learned later (another panic of the same death, whether the process survived it, how it ended)
 //! takes its place under the same id. **Lost:** corrections of all but the last [`MOST_HELD`] reports.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use sentry::types::Uuid;
 
@@ -131,7 +131,7 @@ impl Reports {
             let is_last = index == last;
             let explains = is_last
                 && (explains(&held.scene.crash, held.since, ending)
-                    || !is_wanted && !held.settled && meets(&held.scene.crash, ending));
+                    || !is_wanted && meets(&held.scene.crash, ending));
             let crash = &mut held.scene.crash;
             if explains {
                 crash.severity = Severity::Fatal;
@@ -211,15 +211,14 @@ fn explains(crash: &Crash, since: Instant, ending: Ending) -> bool {
 
 /// Whether a kill has met a crash before it was over: what was just printed of it ends the process anyway.
 fn meets(crash: &Crash, ending: Ending) -> bool {
+    let since = SystemTime::now().duration_since(crash.time).unwrap_or_default();
     let is_main = crash.thread.as_ref().is_some_and(|thread| thread.main);
     let is_last = crash.runtime == Runtime::Go || is_main;
-    exit::is_killed(ending) && crash.severity == Severity::Fatal && is_last
+    exit::is_killed(ending) && since < SETTLED && crash.severity == Severity::Fatal && is_last
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
 
     #[test]

@@ -4,11 +4,12 @@ use std::panic::{catch_unwind, panic_any};
 
 use super::{Way, in_thread, last_line};
 
-pub const WAYS: [Way; 15] = [
+pub const WAYS: [Way; 16] = [
     ("panic-main", main),
     ("panic-thread", thread),
     ("panic-caught", caught),
     ("panic-caught-then-killed", caught_then_killed),
+    ("panic-killed", killed),
     ("panic-any", any),
     ("panic-in-panic", in_panic),
     ("panic-in-drop", in_drop),
@@ -48,6 +49,25 @@ fn caught_then_killed() {
     // SAFETY: it ends the process.
     unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
     std::thread::park();
+}
+
+/// Is killed before its panic has reached `main`'s caller.
+fn killed() {
+    struct Killed;
+    impl Drop for Killed {
+        fn drop(&mut self) {
+            // SAFETY: it ends the process.
+            unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+            std::thread::park();
+        }
+    }
+    #[inline(never)]
+    fn the_end() {
+        let _killed = Killed;
+        last_line();
+        panic!("killed while it unwinds");
+    }
+    the_end();
 }
 
 fn any() {
