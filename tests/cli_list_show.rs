@@ -160,6 +160,7 @@ fn scene(crash: SystemTime) -> Scene {
         file: None,
         line: None,
         cut: true,
+        amid_panic: false,
         position: Position::default(),
     };
     Scene {

@@ -27,7 +27,7 @@ pub enum SpoolError {
         /// The user id of this process.
         us: u32,
     },
-    /// A directory is made for sharing: it has the sticky bit, as `/tmp` has, or everybody may write to it.
+    /// A directory is made for sharing (it has the sticky bit, as `/tmp` has).
     Shared {
         /// The path.
         path: PathBuf,
@@ -95,9 +95,7 @@ impl fmt::Display for SpoolError {
                 path.display()
             ),
             Self::Shared { path } => {
-                let path = path.display();
-                let why = "it has the sticky bit, or everybody may write to it";
-                write!(f, "{path} is a shared directory ({why}), but a spool must be private")
+                write!(f, "{} is a shared directory, but a spool must be private", path.display())
             }
             Self::NotFound { id } => write!(f, "there is no report {}", id.simple()),
             Self::NotARegularFile { path } => {

@@ -32,7 +32,7 @@ pub use spool::{Entry, Pruned, Spool, State, Verdict};
 ///
 /// # Errors
 ///
-/// As [`make_private_directory`], and if everybody may write to it.
+/// As [`make_private_directory`].
 pub(crate) fn make_state_directory(dir: &Path) -> Result<(), SpoolError> {
     folder::Folder::open_or_make(dir).map(drop)
 }

@@ -18,7 +18,7 @@
 //!
 //! What is made is private: directories are 0700 (those in DIR tightened if looser), files 0600. DIR
 //! itself stays as it is where it was there before. A directory is refused if it belongs to another user,
-//! is a link, or others may write to it. What is planted among the reports, a link, a pipe or a device, is
+//! is a link, or has the sticky bit. What is planted among the reports, a link, a pipe or a device, is
 //! never opened.
 //!
 //! The spool is bounded: after a publication the oldest sent reports go until all files together

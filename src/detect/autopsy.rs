@@ -49,6 +49,8 @@ pub(crate) struct Known {
     pub(crate) is_no_death: bool,
     /// When it ended, where somebody saw that.
     pub(crate) time: Option<SystemTime>,
+    /// The same in nanoseconds since the machine's boot.
+    pub(crate) boot_nanos: Option<u64>,
 }
 
 /// What a process died of.
@@ -199,7 +201,7 @@ fn end(
 ) -> End {
     if let Some(fatal) = fatal {
         let about = exit::is_abort(Ending::Signal(fatal.signal))
-            .then(|| panic_of_abort(families, fatal, stack))
+            .then(|| panic_of_abort(snapshot, families, fatal, stack))
             .flatten();
         return about.map_or(End::Signal, End::Panic);
     }
@@ -226,7 +228,7 @@ fn end(
             if let Some(index) = last.filter(explains).filter(|_| exit::is_abort(ending)) {
                 return End::Panic(index);
             }
-            let asked = known.asked_to_stop || was_asked(snapshot);
+            let asked = known.asked_to_stop || was_asked(snapshot, known);
             if !exit::is_crash(ending)
                 || exit::is_killed(ending) && asked && known.around.oom.is_none()
             {
@@ -254,7 +256,9 @@ fn unwatched(snapshot: &Snapshot, known: &Known, families: &[Family<'_>]) -> End
         return End::Panic(index);
     }
     match snapshot.asked {
-        Some(asked) if was_asked(snapshot) && known.around.oom.is_none() => stopped(asked.signal),
+        Some(asked) if was_asked(snapshot, known) && known.around.oom.is_none() => {
+            stopped(asked.signal)
+        }
         _ => panic_that_a_kill_met(snapshot, known, families).map_or(End::Silent, End::Panic),
     }
 }
@@ -269,27 +273,40 @@ fn panic_that_a_kill_met(
     if known.around.oom.is_some() {
         return None;
     }
-    let index = families.iter().rposition(|family| family.first().main)?;
+    let ends_it = |family: &Family<'_>| {
+        family.first().main || family.members.iter().any(|panic| panic.aborts)
+    };
+    let index = families.iter().rposition(ends_it)?;
     let family = &families[index];
-    let last = family.members.iter().max_by_key(|panic| panic.boot_nanos)?;
-    let mut later = snapshot.breadcrumbs.iter().rev();
-    let is_over = family.members.iter().all(|panic| panic.outlived)
-        || later.any(|crumb| crumb.thread.id == last.thread && crumb.boot_nanos > last.boot_nanos);
+    let last = family.members.iter().map(|panic| panic.wall_nanos).max()?;
     let ended = known.time.unwrap_or_else(|| last_sign(snapshot).1);
-    let since = ended.duration_since(system_time(last.wall_nanos)).unwrap_or_default();
-    (!is_over && since <= LONGEST_PANIC).then_some(index)
+    let since = ended.duration_since(system_time(last)).unwrap_or_default();
+    (!is_over(family, snapshot) && since <= LONGEST_PANIC).then_some(index)
+}
+
+/// Whether a panic was survived: the process went on for long enough, or the thread has recorded something
+/// that is not about the panic.
+fn is_over(family: &Family<'_>, snapshot: &Snapshot) -> bool {
+    let Some(last) = family.members.iter().max_by_key(|panic| panic.boot_nanos) else {
+        return true;
+    };
+    let mut later = snapshot.breadcrumbs.iter().rev().filter(|crumb| !crumb.amid_panic);
+    family.members.iter().all(|panic| panic.outlived)
+        || later.any(|crumb| crumb.thread.id == last.thread && crumb.boot_nanos > last.boot_nanos)
 }
 
 /// Whether a signal that the process has outlived asked it to stop, and may be why it was killed.
-fn was_asked(snapshot: &Snapshot) -> bool {
+fn was_asked(snapshot: &Snapshot, known: &Known) -> bool {
     let Some(Asked { signal, boot_nanos, .. }) = snapshot.asked else { return false };
-    let after = last_sign(snapshot).0.saturating_sub(boot_nanos);
+    let ended = known.boot_nanos.unwrap_or_else(|| last_sign(snapshot).0);
+    let after = ended.saturating_sub(boot_nanos);
     // What asks PID 1 of a namespace changes nothing if it has no handler: it may be long ago.
     signal::is_term(signal) && snapshot.identity.pid != 1 || u128::from(after) <= ASKED.as_nanos()
 }
 
 /// The family of panics that an abort ended.
 fn panic_of_abort(
+    snapshot: &Snapshot,
     families: &[Family<'_>],
     fatal: &FatalRecord,
     stack: Option<&OutsideStack>,
@@ -306,8 +323,8 @@ fn panic_of_abort(
     let aborts = family.members.iter().any(|panic| panic.aborts);
     let last = family.members.iter().map(|panic| panic.boot_nanos).max().unwrap_or(0);
     let just_before = fatal.boot_nanos.saturating_sub(last);
-    let explains =
-        aborts || shown.unwrap_or_else(|| u128::from(just_before) <= JUST_BEFORE.as_nanos());
+    let is_near = u128::from(just_before) <= LONGEST_PANIC.as_nanos();
+    let explains = aborts || shown.unwrap_or_else(|| is_near && !is_over(family, snapshot));
     explains.then_some(index)
 }
 

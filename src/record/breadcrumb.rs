@@ -34,6 +34,8 @@ pub struct Breadcrumb {
     pub line: Option<u32>,
     /// Whether a value had to be cut to fit the record.
     pub cut: bool,
+    /// Whether its thread was panicking: a hook recorded it, or a destructor while it unwound.
+    pub amid_panic: bool,
     /// Where it stands in its recording.
     pub position: Position,
 }

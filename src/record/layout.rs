@@ -185,6 +185,8 @@ pub(crate) mod flag {
     pub(crate) const INLINE: u8 = 2;
     /// A piece of standard error that begins in the middle of a line.
     pub(crate) const CONTINUES: u8 = 4;
+    /// An event that was recorded while its thread panicked: by a hook, or while it unwound.
+    pub(crate) const AMID_PANIC: u8 = 8;
 }
 
 /// Indices into the section table.

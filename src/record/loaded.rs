@@ -84,9 +84,14 @@ mod linux {
         let header = unsafe { &*first.cast::<libc::Elf64_Ehdr>() };
         // SAFETY: zeros are a value of it: no name, no headers.
         let mut info: libc::dl_phdr_info = unsafe { std::mem::zeroed() };
-        info.dlpi_addr = collected.vdso as _;
         info.dlpi_phdr = first.wrapping_add(header.e_phoff as usize).cast();
         info.dlpi_phnum = header.e_phnum;
+        // SAFETY: the headers lie in that image, as its own header says.
+        let headers: &[libc::Elf64_Phdr] =
+            unsafe { std::slice::from_raw_parts(info.dlpi_phdr.cast(), header.e_phnum.into()) };
+        let loads = headers.iter().filter(|header| header.p_type == libc::PT_LOAD);
+        let linked = loads.map(|load| load.p_vaddr).min().unwrap_or(0);
+        info.dlpi_addr = collected.vdso.wrapping_sub(linked) as _;
         // SAFETY: the headers are those of that image, and nobody else has `collected`.
         unsafe { collect(&raw mut info, size_of_val(&info), (&raw mut *collected).cast()) };
     }

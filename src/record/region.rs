@@ -322,6 +322,7 @@ impl Region {
         span: u64,
     ) -> Option<Appended> {
         let cut = encoder.was_cut();
+        let flags = flags | if std::thread::panicking() { flag::AMID_PANIC } else { 0 };
         let words = encoder.finish(kind, flags, callsite, span);
         let events = u64::from(kind == kind::EVENT);
         let outcome = thread::with_cursor(|cursor| {

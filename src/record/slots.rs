@@ -12,11 +12,12 @@
 //! word  3  boot nanoseconds         word  4  wall nanoseconds since 1970
 //! word  5  thread id                word  6  flags: 1 main thread, 2 process aborts,
 //! word  7  serial of the span                4 the message is a placeholder, 8 its thread was
-//! word  8  line | column << 32               already unwinding and must die, 16 outlived
+//! word  8  line | column << 32               already unwinding and must die
 //! word  9  number of the panic in this process, from 1
 //! word 10  number of the panic that this one is chained to, 0 for none
 //! word 11  bytes: name | file << 16 | message << 32     word 12  bytes of the whole message
 //! word 13  addresses kept           word 14  frames walked
+//! word 15  the panic's number again, once the process has outlived it
 //! word 16  thread name (64)         word 24  file (512)        word 88  message (8192)
 //! word 1112  256 addresses, innermost first; when more frames were walked, the first 206 and the
 //!            last 50
@@ -47,8 +48,6 @@ pub(crate) mod flags {
     pub(crate) const PLACEHOLDER: u64 = 4;
     /// The runtime itself panics because the thread cannot unwind: the process aborts.
     pub(crate) const NO_UNWIND: u64 = 8;
-    /// The process went on for long enough to have caught it.
-    pub(crate) const OUTLIVED: u64 = 16;
 }
 
 const ID: usize = 1;
@@ -63,6 +62,7 @@ const LENGTHS: usize = 11;
 const MESSAGE_BYTES: usize = 12;
 const KEPT: usize = 13;
 const WALKED: usize = 14;
+const OUTLIVED: usize = 15;
 const NAME_AT: usize = 16;
 const FILE_AT: usize = 24;
 const MESSAGE_AT: usize = 88;
@@ -271,8 +271,8 @@ pub(crate) fn settle(words: &impl Words, section: usize, number: u64, is_kept: b
 /// Notes that the process has outlived panic `number`.
 pub(crate) fn outlive(words: &impl Words, section: usize, number: u64) {
     if let Some(base) = find(words, section, number) {
-        let flags = words.word(base + FLAGS);
-        flags.store(flags.load(Ordering::Acquire) | flags::OUTLIVED, Ordering::Release);
+        // A slot that was taken again meanwhile has another number.
+        words.word(base + OUTLIVED).store(number, Ordering::Release);
     }
 }
 
@@ -379,7 +379,7 @@ fn read_slot(slot: &[u64]) -> Option<PanicRecord> {
         main: has(flags::MAIN),
         aborts: has(flags::ABORT | flags::NO_UNWIND),
         no_unwind: has(flags::NO_UNWIND),
-        outlived: has(flags::OUTLIVED),
+        outlived: slot[OUTLIVED] == slot[NUMBER],
         placeholder: has(flags::PLACEHOLDER),
         span: slot[SPAN],
         message: text(MESSAGE_AT, (lengths >> 32 & 0xFFFF) as usize, MOST_MESSAGE),

@@ -95,8 +95,11 @@ impl Reporting {
         }
         let ending =
             known.ending.or_else(|| snapshot.fatal.as_ref().map(|it| Ending::Signal(it.signal)));
-        if let (Some(id), Some(ending)) = (explained_by, ending) {
-            self.sink.amend(id, |envelope| report::complete(envelope, Some(ending), None));
+        if let Some(id) = explained_by {
+            self.sink.amend(id, |envelope| match ending {
+                Some(_) => report::complete(envelope, ending, None),
+                None => report::mark_end(envelope),
+            });
         }
         self.sink.mark_outlived(&findings.outlived);
         // Nobody amends them any more.

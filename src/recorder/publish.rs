@@ -395,13 +395,15 @@ impl Publisher {
             self.add_ambient(&mut held);
         }
         let is_due = |held: &HeldReport| held.since.elapsed() >= SETTLED;
+        // First: should the process be killed now, a sweep must find in the region what the report says.
+        if let (Some(held), Some(region)) = (self.begin_work(), self.recording.existing_region()) {
+            let due = held.0.iter().filter(|held| !held.released && is_due(held));
+            due.flat_map(|held| &held.panics).for_each(|number| region.outlive_panic(*number));
+        }
         self.correct(|held| (held.is_to_settle() && is_due(held)).then_some(Severity::Error));
         let Some(mut held) = self.begin_work() else { return };
         for held in held.0.iter_mut().filter(|held| !held.released && is_due(held)) {
             held.released = true;
-            if let Some(region) = self.recording.existing_region() {
-                held.panics.iter().for_each(|number| region.outlive_panic(*number));
-            }
             self.delivery.release(held.scene.crash.event_id);
         }
     }

@@ -41,9 +41,13 @@ fn leave_descriptors() {
         unsafe { libc::syscall(libc::SYS_close_range, 0, u32::MAX, libc::CLOSE_RANGE_UNSHARE) };
     if left == 0 {
         for _ in 0..3 {
-            // SAFETY: the path is a string with an end. The numbers are the lowest, and stay taken: nothing
-            // that is opened later is mistaken for a standard stream.
-            unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+            // SAFETY: the path and the name are strings with an end. The numbers are the lowest, and stay
+            // taken: nothing that is opened later is mistaken for a standard stream.
+            unsafe {
+                if libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) < 0 {
+                    libc::syscall(libc::SYS_memfd_create, c"nothing".as_ptr(), libc::MFD_CLOEXEC);
+                }
+            }
         }
     }
 }

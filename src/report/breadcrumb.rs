@@ -125,6 +125,7 @@ mod tests {
             file: None,
             line: None,
             cut: false,
+            amid_panic: false,
             position: Position::default(),
         }
     }

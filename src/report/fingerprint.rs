@@ -32,7 +32,9 @@ pub fn fingerprint(crash: &Crash, executable: Option<&str>) -> Vec<Cow<'static, 
             let mut parts = own(exception);
             if exception.location.is_none() {
                 let name = executable.and_then(|path| path.rsplit('/').next());
-                let known = exception.frames.iter().find_map(in_file).or(name.map(str::to_owned));
+                let mut places = exception.frames.iter().filter_map(in_file);
+                let own = |place: &String| place.split('+').next() == name;
+                let known = places.find(own).or(name.map(str::to_owned));
                 parts.extend(
                     known.map(|name| Cow::Owned(cut::to_chars(&name, limits::MODULE_CHARS))),
                 );

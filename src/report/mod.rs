@@ -89,11 +89,20 @@ pub fn complete(envelope: &mut Envelope, ending: Option<Ending>, stderr: Option<
     }
 }
 
+/// Says of a report that another process made that it died of that.
+pub fn mark_end(envelope: &mut Envelope) {
+    set_level(envelope, sentry::Level::Fatal);
+}
+
 /// Says of a report that another process made in its last second that it did not die of that, but of
 /// something else.
 pub fn mark_outlived(envelope: &mut Envelope) {
+    set_level(envelope, sentry::Level::Error);
+}
+
+fn set_level(envelope: &mut Envelope, level: sentry::Level) {
     if let Ok(mut event) = envelope.event() {
-        event.insert("level".to_owned(), Value::from(sentry::Level::Error.to_string()));
+        event.insert("level".to_owned(), Value::from(level.to_string()));
         envelope.set_event(Value::Object(event).to_string().into_bytes());
     }
 }

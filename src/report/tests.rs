@@ -68,6 +68,7 @@ fn crumb(message: &str, level: Level) -> Breadcrumb {
         file: None,
         line: None,
         cut: false,
+        amid_panic: false,
         position: Position::default(),
     }
 }
@@ -320,6 +321,7 @@ fn any_crumb() -> impl Strategy<Value = Breadcrumb> {
             file: None,
             line: None,
             cut,
+            amid_panic: false,
             position: Position::default(),
         })
 }

@@ -52,7 +52,7 @@ mod rewrite;
 #[cfg(target_os = "linux")]
 mod linux;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Happened, Watched, detach, has_one_thread, itself};
@@ -85,7 +85,8 @@ pub trait Watcher {
     fn next_wake(&self) -> Option<Instant>;
     /// The time has come. The next one is later, or there is none.
     fn wake(&mut self);
-    /// A signal that asks to stop is passed on to the program.
+    /// The program gets a signal that asks to stop, or what it is rewritten to: from us, or (a terminal's)
+    /// from the kernel.
     fn asked_to_stop(&mut self, signal: i32) {
         let _ = signal;
     }
@@ -105,6 +106,8 @@ pub trait Watcher {
 pub struct Ended {
     /// Its exit status, or the signal that ended it.
     pub ending: Ending,
+    /// When we learned that.
+    pub time: SystemTime,
     /// What it and its descendants used.
     pub usage: Usage,
     /// The last SIGTERM, SIGINT, SIGHUP or SIGQUIT that was received for it, passed on by us or

@@ -157,6 +157,7 @@ pub fn crumb(message: &str, fields: Value) -> Breadcrumb {
         file: None,
         line: None,
         cut: false,
+        amid_panic: false,
         position: Position::default(),
     }
 }

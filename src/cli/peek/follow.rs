@@ -188,6 +188,7 @@ mod tests {
             file: None,
             line: None,
             cut: false,
+            amid_panic: false,
             position,
         }
     }

@@ -19,9 +19,6 @@ const STICKY: u32 = 0o1000;
 /// The permissions of group and others.
 const LOOSE: u32 = 0o077;
 
-/// That others may write.
-const OTHERS_WRITE: u32 = 0o002;
-
 /// An open directory that belongs to us.
 #[derive(Debug)]
 pub struct Folder {
@@ -55,14 +52,13 @@ impl Folder {
     }
 
     /// Opens a directory, made for us alone with its parents where it is missing. One that is there stays
-    /// as it is: it may be somebody's who named it by mistake.
+    /// as it is: it may be named by mistake, or be a
+    /// volume that is made open to all. What is in it is ours alone all the same.
     pub fn open_or_make(path: &Path) -> Result<Folder, SpoolError> {
-        let Some(folder) = Folder::open(path)? else { return Folder::create(path) };
-        let stat = rustix::fs::fstat(&folder.fd);
-        if stat.is_ok_and(|stat| permissions(&stat) & OTHERS_WRITE != 0) {
-            return Err(SpoolError::Shared { path: path.to_owned() });
+        match Folder::open(path)? {
+            Some(folder) => Ok(folder),
+            None => Folder::create(path),
         }
-        Ok(folder)
     }
 
     /// Opens a directory that nobody else has a use for, made with its parents where it is missing, and

@@ -352,13 +352,24 @@ mod unix {
 
     #[test]
     fn a_shared_directory_is_refused_and_left_as_it_is() {
-        for shared in [0o1777, 0o777, 0o757] {
-            let root = tempfile::tempdir().unwrap();
-            chmod(root.path(), shared);
-            let error = Spool::open(root.path(), ROOM).unwrap_err();
-            assert!(matches!(error, SpoolError::Shared { .. }), "{error}");
-            assert_eq!(mode(root.path()), shared);
-            assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        let root = tempfile::tempdir().unwrap();
+        chmod(root.path(), 0o1777);
+        let error = Spool::open(root.path(), ROOM).unwrap_err();
+        assert!(matches!(error, SpoolError::Shared { .. }), "{error}");
+        assert_eq!(mode(root.path()), 0o1777);
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+
+    /// As a volume that is made for a container.
+    #[test]
+    fn in_a_directory_that_is_open_to_all_what_is_ours_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        chmod(root.path(), 0o777);
+        let spool = Spool::open(root.path(), ROOM).unwrap();
+        spool.publish(id(1), b"x").unwrap();
+        assert_eq!(mode(root.path()), 0o777);
+        for folder in ["waiting", "sent"] {
+            assert_eq!(mode(&root.path().join(folder)), 0o700);
         }
     }
 

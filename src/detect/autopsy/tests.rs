@@ -103,6 +103,7 @@ fn line(thread: u64, seconds: u64) -> Breadcrumb {
         file: None,
         line: None,
         cut: false,
+        amid_panic: false,
         position: crate::record::Position::Nowhere,
     }
 }
@@ -228,7 +229,7 @@ fn an_abort_right_after_a_panic_of_its_thread_is_about_that() {
         assert_eq!(findings.crashes[0].crash.severity, Severity::Fatal);
     }
     // Long after it, of another thread, or before it, it is a death of its own.
-    for (thread, seconds) in [(WORKER, 10), (MAIN, 2), (WORKER, 0)] {
+    for (thread, seconds) in [(WORKER, 20), (MAIN, 2), (WORKER, 0)] {
         let snapshot = Snapshot { fatal: abort(thread, seconds), ..snapshot.clone() };
         let findings = found(&snapshot, &unwatched());
         assert_eq!(crashes(&findings), [("panic", false), ("SIGABRT", true)], "{thread} {seconds}");
@@ -375,6 +376,9 @@ fn a_kill_that_meets_the_main_threads_panic_is_about_that() {
         let later = panicked.panics[0].boot_nanos / SECOND - BEGIN / SECOND + 1;
         let went_on = Snapshot { breadcrumbs: vec![line(MAIN, later)], ..panicked.clone() };
         assert_eq!(types(&went_on, &known), both);
+        let told = Breadcrumb { amid_panic: true, ..line(MAIN, later) };
+        let told = Snapshot { breadcrumbs: vec![told], ..panicked.clone() };
+        assert_eq!(types(&told, &known), [("panic".to_owned(), true)], "a hook's own line");
     }
     assert_eq!(types(&panicked, &Known { time: seconds(60), ..kill.clone() }), both);
     let around = Circumstances { oom: Some(OomCounters::default()), ..Circumstances::default() };
@@ -391,4 +395,18 @@ fn a_panic_before_another_death_was_outlived() {
     assert_eq!(findings.outlived, [1, 2].map(|id| Uuid::from_bytes([id; 16])));
     let stopped = Snapshot { fatal: None, asked: asked(TERM, 60, true), ..snapshot };
     assert!(found(&stopped, &unwatched()).outlived.is_empty(), "nobody knows");
+}
+
+/// A signal that many programs use otherwise explains a kill for a while, whether they log or not.
+#[test]
+fn what_asked_long_ago_explains_no_kill() {
+    let snapshot = Snapshot { asked: asked(HUP, 10, false), ..left() };
+    let kill = |minutes: u64| Known {
+        boot_nanos: Some(BEGIN + 10 * SECOND + minutes * 60 * SECOND),
+        ..ended(Ending::Signal(KILL))
+    };
+    is_nothing(&found(&snapshot, &kill(9)), Outcome::Stopped { signal: Some(KILL) });
+    is_death(&found(&snapshot, &kill(11)), "SIGKILL");
+    let term = Snapshot { asked: asked(TERM, 10, false), ..left() };
+    is_nothing(&found(&term, &kill(60)), Outcome::Stopped { signal: Some(KILL) });
 }

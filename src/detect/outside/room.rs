@@ -32,20 +32,21 @@ pub(super) fn is_enough_for(bytes: u64) -> bool {
 }
 
 fn is_left(bytes: u64) -> bool {
-    let limits = [Resource::As, Resource::Data].map(|resource| getrlimit(resource).current);
-    let Some(limit) = limits.into_iter().flatten().min() else { return true };
-    limit.saturating_sub(used().unwrap_or(0)) >= bytes
+    [(Resource::As, "VmSize:"), (Resource::Data, "VmData:")].into_iter().all(|(resource, name)| {
+        let limit = getrlimit(resource).current;
+        limit.is_none_or(|limit| limit.saturating_sub(used(name).unwrap_or(0)) >= bytes)
+    })
 }
 
 fn needed(bytes: u64) -> u64 {
     bytes.saturating_mul(TIMES).saturating_add(BESIDES)
 }
 
-/// Bytes of this process's address space: `VmSize` of `/proc/self/status` (proc_pid_status(5)), in units of
-/// 1,024.
-fn used() -> Option<u64> {
+/// What of this process a limit counts: `VmSize` or `VmData` of `/proc/self/status` (proc_pid_status(5)), in
+/// units of 1,024 bytes there.
+fn used(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.split_ascii_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
@@ -55,8 +56,10 @@ mod tests {
 
     #[test]
     fn a_process_knows_what_it_uses() {
-        let used = used().expect("the kernel tells");
-        assert!((1 << 20..1 << 46).contains(&used), "{used}");
+        for name in ["VmSize:", "VmData:"] {
+            let used = used(name).expect("the kernel tells");
+            assert!((1 << 16..1 << 46).contains(&used), "{used}");
+        }
         assert!(needed(u64::MAX) == u64::MAX && needed(0) >= 1 << 20);
     }
 }

@@ -102,6 +102,7 @@ fn breadcrumb(lines: &[RawLine<'_>], group: Range<usize>) -> Breadcrumb {
         file: record.file,
         line: record.line,
         cut,
+        amid_panic: false,
         position: Position::Nowhere,
     }
 }

@@ -174,6 +174,7 @@ impl<'a> Joiner<'a> {
             file: callsite.file.clone(),
             line: callsite.line,
             cut: event.flags & flag::CUT != 0,
+            amid_panic: event.flags & flag::AMID_PANIC != 0,
             position: event.position(),
         };
         if callsite.name == "log event" && callsite.target == "log" {

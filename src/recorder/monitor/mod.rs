@@ -437,11 +437,12 @@ impl Monitor {
             ending: Some(ended.ending),
             asked_to_stop: ended.was_asked_to_stop(),
             around,
-            time: Some(SystemTime::now()),
+            time: Some(ended.time),
+            boot_nanos: Some(crate::record::boot_nanos()),
             is_no_death: false,
         };
         let is_wanted = known.asked_to_stop || known.around.oom.is_some();
-        let printed = self.reports.end(ended.ending, is_wanted);
+        let printed = self.reports.end(ended.ending, ended.time, is_wanted);
         self.conclude(&known, printed);
         let ids: Vec<Uuid> = self
             .reports

@@ -122,16 +122,16 @@ impl Reports {
         })
     }
 
-    /// Says how the process ended, and whether somebody wanted it to (or the OOM killer did); whether one of
+    /// Says how the process ended and when, and whether somebody wanted it to (or the OOM killer did); whether one of
     /// the reports is about that.
-    pub(super) fn end(&mut self, ending: Ending, is_wanted: bool) -> bool {
+    pub(super) fn end(&mut self, ending: Ending, time: SystemTime, is_wanted: bool) -> bool {
         let last = self.0.len().saturating_sub(1);
         let mut explained = false;
         for (index, held) in self.0.iter_mut().enumerate() {
             let is_last = index == last;
             let explains = is_last
                 && (explains(&held.scene.crash, held.since, ending)
-                    || !is_wanted && meets(&held.scene.crash, ending));
+                    || !is_wanted && meets(&held.scene.crash, ending, time));
             let crash = &mut held.scene.crash;
             if explains {
                 crash.severity = Severity::Fatal;
@@ -210,8 +210,8 @@ fn explains(crash: &Crash, since: Instant, ending: Ending) -> bool {
 }
 
 /// Whether a kill has met a crash before it was over: what was just printed of it ends the process anyway.
-fn meets(crash: &Crash, ending: Ending) -> bool {
-    let since = SystemTime::now().duration_since(crash.time).unwrap_or_default();
+fn meets(crash: &Crash, ending: Ending, time: SystemTime) -> bool {
+    let since = time.duration_since(crash.time).unwrap_or_default();
     let is_main = crash.thread.as_ref().is_some_and(|thread| thread.main);
     let is_last = crash.runtime == Runtime::Go || is_main;
     exit::is_killed(ending) && since < SETTLED && crash.severity == Severity::Fatal && is_last

@@ -152,9 +152,9 @@ impl Vigil {
         if brief.is_some_and(|it| it.fatal.is_some() && !it.ended_cleanly) && ending == WELL {
             ending = None;
         }
-        let time = Some(SystemTime::now());
+        let (time, boot_nanos) = (Some(SystemTime::now()), Some(crate::record::boot_nanos()));
         let (around, memory) = self.memory.end(ending);
-        self.report(&Known { ending, around, time, ..Known::default() }, memory);
+        self.report(&Known { ending, around, time, boot_nanos, ..Known::default() }, memory);
     }
 
     /// The program is another one now, which nobody watches.

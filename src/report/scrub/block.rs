@@ -123,7 +123,7 @@ pub fn triple(text: &[u8], from: usize) -> Option<Range<usize>> {
     }
     let rest = &text[start..];
     // Every kind of quote may once look in vain to the end of the text, so there must be few kinds.
-    let far = || memchr::memmem::find(rest, &three).filter(|_| quote.is_of_a_level());
+    let far = || quote.is_of_a_level().then(|| memchr::memmem::find(rest, &three)).flatten();
     let len = within_line(rest, &three).or_else(far).unwrap_or_else(|| line_len(rest));
     let value = text[start..start + len].trim_ascii();
     Some(start..if value == MARKER { start } else { start + len })

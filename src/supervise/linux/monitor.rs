@@ -3,7 +3,7 @@
 
 use std::ffi::c_int;
 use std::os::fd::AsRawFd;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, getpid};
 
@@ -29,7 +29,7 @@ pub(super) struct Monitor<'a> {
     target: Target,
     queue: Queue,
     relay: Relay,
-    ended: Option<(Ending, Usage)>,
+    ended: Option<(Ending, Usage, SystemTime)>,
     /// Whether the program is stopped.
     stopped: bool,
     /// Whether it was stopped because we were asked to stop.
@@ -70,7 +70,7 @@ impl<'a> Monitor<'a> {
 
     /// Runs until all is over.
     pub(super) fn run(mut self) -> Ended {
-        let (ending, usage) = loop {
+        let (ending, usage, time) = loop {
             if let Some(ended) = self.ended {
                 break ended;
             }
@@ -88,7 +88,7 @@ impl<'a> Monitor<'a> {
         self.deliver();
         let stderr_lost = self.relay.lost();
         let (asked_to_stop, asked_at) = (self.asked_to_stop, self.asked_at);
-        Ended { ending, usage, asked_to_stop, asked_at, stderr_lost }
+        Ended { ending, time, usage, asked_to_stop, asked_at, stderr_lost }
     }
 
     fn program(&self) -> Pid {
@@ -290,7 +290,9 @@ impl<'a> Monitor<'a> {
                 continue;
             }
             match change {
-                Change::Ended(ending, usage) => self.ended = Some((ending, usage)),
+                Change::Ended(ending, usage) => {
+                    self.ended = Some((ending, usage, SystemTime::now()));
+                }
                 Change::Continued => self.stopped = false,
                 Change::Stopped(signal) => {
                     self.stopped = true;
