@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::byte_lock;
 use super::fate::{self, Fate};
 use super::identity::Identity;
-use super::layout::{MAGIC, SLOT_WORDS, SLOTS, Section, VERSION, head};
+use super::layout::{MAGIC, SLOT_WORDS, SLOTS, Section, VERSION, end, head};
 use super::old_regions::TAGS;
 use super::slots;
 use super::snapshot::{ReadError, Select, Snapshot};
@@ -129,6 +129,11 @@ impl Remains {
             }
         }
         Ok(())
+    }
+
+    /// Marks that the program has ended by itself: its process is another one's now.
+    pub(crate) fn mark_ended(&self) -> io::Result<()> {
+        self.set_word(8 * head::END as u64, end::CLEAN)
     }
 
     /// Marks the death itself as reported.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Which;
-use super::look::{is_replaced, regions_in, sweep};
+use super::look::{is_replaced, mark_replaced, regions_in, sweep};
 use crate::deliver::{Spool, SpoolError};
 use crate::detect::outside::room;
 use crate::recorder::delivery::Delivery;
@@ -92,6 +92,8 @@ pub(in crate::recorder) fn begin(
     let was_this =
         |path: &PathBuf| pid_in_name(path) == Some(std::process::id()) && is_replaced(path);
     let (before, regions): (Vec<_>, Vec<_>) = regions.into_iter().partition(was_this);
+    // Whoever still watches what this process was before learns it even if this one dies at once.
+    before.iter().for_each(|path| mark_replaced(path));
     if !before.is_empty()
         && let Ok(reporting) = means.clone().reporting(state)
     {

@@ -80,6 +80,12 @@ pub(super) fn is_replaced(path: &Path) -> bool {
     snapshot.is_ok_and(|snapshot| remains.fate(&snapshot.identity) == Fate::Replaced)
 }
 
+/// Marks in the region of a replaced program that it has not died.
+pub(super) fn mark_replaced(path: &Path) {
+    // Where that cannot be written its watcher judges by what it sees.
+    let _ = Remains::open(path).map(|remains| remains.mark_ended());
+}
+
 /// The path of a program, without what the kernel says of a file that was replaced.
 fn plain(executable: &str) -> &str {
     executable.strip_suffix(" (deleted)").unwrap_or(executable)
