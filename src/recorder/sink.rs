@@ -16,8 +16,8 @@ use super::state_dir;
 use crate::deliver::{Claim, Spool, SpoolError};
 use crate::report::{self, Envelope};
 
-/// How long somebody who amends a report may keep it. A sender keeps it for longer.
-const AMENDED: Duration = Duration::from_millis(50);
+/// How long somebody who amends a report may keep it, on a busy disk too; a sender may keep it for longer.
+const AMENDED: Duration = Duration::from_millis(500);
 
 /// Where reports go.
 pub(super) enum Sink {

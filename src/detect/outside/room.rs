@@ -10,8 +10,9 @@ use rustix::process::{Resource, getrlimit};
 /// Reading the symbols of a file takes so many times its size at most.
 const TIMES: u64 = 2;
 
-/// Bytes besides, and for a sweep: a region, the expressions that find secrets, the stacks of threads.
-const BESIDES: u64 = 32 * 1024 * 1024;
+/// Bytes besides, and for a sweep: a region, the expressions that find secrets, and above all what a thread
+/// costs, for whose allocations glibc reserves 64 MiB of address space, 128 for a moment.
+const BESIDES: u64 = 192 * 1024 * 1024;
 
 /// Bytes that a monitor needs.
 const WATCH: u64 = 16 * 1024 * 1024;

@@ -38,7 +38,7 @@ use super::sweep::{self, Means, Sweeping, Which};
 use super::{tags_file, thread};
 use crate::config::{Flags, Settings};
 use crate::detect::autopsy::{Known, Outcome};
-use crate::detect::outside::Images;
+use crate::detect::outside::{Images, room};
 use crate::detect::stderr::{Found, Scanner};
 use crate::detect::{Crash, Ending, Runtime};
 use crate::record::{
@@ -485,6 +485,9 @@ impl Monitor {
     fn use_idle_time(&mut self) {
         if self.idle_at.is_some_and(|time| time <= Instant::now()) {
             self.idle_at = None;
+            if !room::is_enough() {
+                return;
+            }
             let (checksum, scrubber) = (Arc::clone(&self.checksum), self.seal.scrubber());
             let work = move || {
                 scrubber.prepare();
