@@ -122,8 +122,8 @@ impl Reports {
         })
     }
 
-    /// Says how the process ended and when, and whether somebody wanted it to (or the OOM killer did); whether one of
-    /// the reports is about that.
+    /// Says how the process ended and when, and whether somebody wanted it to (or the OOM killer did);
+    /// whether one of the reports is about that.
     pub(super) fn end(&mut self, ending: Ending, time: SystemTime, is_wanted: bool) -> bool {
         let last = self.0.len().saturating_sub(1);
         let mut explained = false;
